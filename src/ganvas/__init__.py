@@ -1,0 +1,64 @@
+"""ganvas: train, measure, compare and ship GANs on small images.
+
+The public names are resolved on use, so that `import ganvas` does not import torch.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Sequence
+from importlib.metadata import version
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from ganvas import data
+    from ganvas.commands import list_all as list
+    from ganvas.commands import resolve, sample, show, train
+    from ganvas.config import Run
+    from ganvas.errors import RunError, UsageError
+    from ganvas.sampling import Generator, load
+    from ganvas.training.loop import Trained
+
+__version__ = version("ganvas")
+
+_HOMES: Final = {
+    "Generator": "ganvas.sampling",
+    "Run": "ganvas.config",
+    "RunError": "ganvas.errors",
+    "Trained": "ganvas.training.loop",
+    "UsageError": "ganvas.errors",
+    "data": "ganvas",
+    "list": "ganvas.commands",
+    "load": "ganvas.sampling",
+    "resolve": "ganvas.commands",
+    "sample": "ganvas.commands",
+    "show": "ganvas.commands",
+    "train": "ganvas.commands",
+}
+
+__all__ = [
+    "Generator",
+    "Run",
+    "RunError",
+    "Trained",
+    "UsageError",
+    "data",
+    "list",
+    "load",
+    "resolve",
+    "sample",
+    "show",
+    "train",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'ganvas' has no attribute '{name}'")
+    if name == "data":
+        return importlib.import_module("ganvas.data")
+    return getattr(importlib.import_module(_HOMES[name]), "list_all" if name == "list" else name)
+
+
+def __dir__() -> Sequence[str]:
+    return sorted(__all__)

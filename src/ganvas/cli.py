@@ -1,0 +1,355 @@
+"""The command line: each command parses, calls the function of its name, and prints.
+
+Heavy imports happen inside the commands, so that --help answers at once.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+
+import typer
+
+if TYPE_CHECKING:
+    from ganvas.data.inspection import Inspection
+
+CONTEXT = {
+    "help_option_names": ["-h", "--help"],
+    "token_normalize_func": lambda name: name.replace("_", "-"),  # --batch_size is --batch-size
+}
+app = typer.Typer(
+    name="ganvas",
+    help="Train, measure, compare and ship GANs on small images.",
+    context_settings=CONTEXT,
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+data_app = typer.Typer(
+    help="Data sets: what is there, fetch, inspect.",
+    context_settings=CONTEXT,
+    no_args_is_help=True,
+    rich_markup_mode=None,
+)
+app.add_typer(data_app, name="data")
+
+DataRoot = Annotated[
+    Path | None,
+    typer.Option(help="Where data files are looked for first; then GANVAS_DATA, then the cache."),
+]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+
+@app.callback()
+def options(
+    debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks.")] = False,
+) -> None:
+    """Train, measure, compare and ship GANs on small images."""
+    if debug:
+        os.environ["GANVAS_DEBUG"] = "1"
+
+
+@app.command()
+def train(
+    recipe: Annotated[
+        str | None, typer.Argument(help="A recipe's name or a TOML file.  [default: quickstart]")
+    ] = None,
+    data: Annotated[
+        str | None, typer.Option(help="Data set, folder of pictures, or .npz file.")
+    ] = None,
+    epochs: Annotated[int | None, typer.Option(help="Length in epochs.")] = None,
+    images: Annotated[int | None, typer.Option(help="Length in real images shown.")] = None,
+    batch_size: Annotated[int | None, typer.Option(help="Images in a batch.")] = None,
+    learning_rate: Annotated[
+        float | None, typer.Option(help="Adam's step size, both nets.")
+    ] = None,
+    beta_1: Annotated[
+        float | None, typer.Option("--beta-1", help="Adam's first decay, both nets.")
+    ] = None,
+    encoding_dims: Annotated[int | None, typer.Option(help="Length of the latent vector.")] = None,
+    image_size: Annotated[
+        str | None, typer.Option(help="Resize images: 64 or 28x20 (height x width).")
+    ] = None,
+    seed: Annotated[int | None, typer.Option(help="The same seed gives the same bytes.")] = None,
+    device: Annotated[str | None, typer.Option(help="auto, cpu, cuda or mps.")] = None,
+    settings: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set", metavar="SECTION.SETTING=VALUE", help="Any other setting; may be repeated."
+        ),
+    ] = None,
+    skip_broken: Annotated[
+        bool, typer.Option("--skip-broken", help="Train without a folder's broken pictures.")
+    ] = False,
+    data_root: DataRoot = None,
+    outdir: Annotated[
+        Path | None, typer.Option(help="The run folder.  [default: runs/RECIPE-NNN]")
+    ] = None,
+    resume: Annotated[
+        Path | None, typer.Option(help="Go on with a run folder, or from one of its checkpoints.")
+    ] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Print the resolved settings and stop.")
+    ] = False,
+) -> None:
+    """Train a GAN; without a recipe a small one on embedded digits, in under a minute."""
+    from ganvas import commands, config
+
+    choices: dict[str, Any] = {
+        "data": data,
+        "epochs": epochs,
+        "images": images,
+        "batch_size": batch_size,
+        "learning_rate": learning_rate,
+        "beta_1": beta_1,
+        "encoding_dims": encoding_dims,
+        "image_size": image_size,
+        "seed": seed,
+        "device": device,
+        "skip_broken": skip_broken,
+        "settings": settings or [],
+        "resume": resume,
+    }
+    if dry_run:
+        typer.echo(config.save(commands.resolve(recipe, **choices)), nl=False)
+        return
+    result = commands.train(recipe, outdir=outdir, data_root=data_root, **choices)
+    if not result.finished:
+        typer.echo(
+            f"stopped after {result.images:,} images, all saved; "
+            f"go on with: ganvas train --resume {result.folder}"
+        )
+        raise typer.Exit(130)
+    typer.echo(f"trained on {result.images:,} images in {result.seconds:,.0f} s: {result.folder}")
+    typer.echo("  samples/ training.gif losses.png reals.png log.jsonl generator/")
+    typer.echo(f"  more images: ganvas sample {result.folder}")
+
+
+@app.command()
+def sample(
+    what: Annotated[str, typer.Argument(help="A run folder or a saved generator.")],
+    num: Annotated[int, typer.Option(help="How many images.")] = 25,
+    seed: Annotated[int, typer.Option(help="The same seed gives the same images.")] = 0,
+    grid: Annotated[
+        Path | None, typer.Option(help="PNG of all images.  [default: samples.png]")
+    ] = None,
+    folder: Annotated[Path | None, typer.Option(help="New folder for one PNG an image.")] = None,
+    npz: Annotated[Path | None, typer.Option(help="NPZ file with all images.")] = None,
+    walk: Annotated[Path | None, typer.Option(help="GIF of a walk through latent space.")] = None,
+) -> None:
+    """Make images with a trained generator."""
+    from ganvas import commands
+
+    if not any((grid, folder, npz, walk)):
+        grid = Path("samples.png")
+    commands.sample(what, num=num, seed=seed, grid=grid, folder=folder, npz=npz, walk=walk)
+    typer.echo(f"wrote {', '.join(str(path) for path in (grid, folder, npz, walk) if path)}")
+
+
+@app.command("list")
+def list_(as_json: Json = False) -> None:
+    """Recipes, data sets, models, losses, latents, update rules."""
+    from ganvas import commands
+
+    found = commands.list_all()
+    if as_json:
+        typer.echo(json.dumps(found, indent=2))
+        return
+    for family, names in found.items():
+        table(family, ["name", "what it is"], [[name, about] for name, about in names.items()])
+
+
+@app.command()
+def show(
+    name: Annotated[str, typer.Argument(help="A recipe, a TOML file or a component.")],
+    as_json: Json = False,
+    data_root: DataRoot = None,
+) -> None:
+    """A recipe: its settings with their reasons, its nets, shapes and parameter counts."""
+    from ganvas import commands
+
+    found = commands.show(name, data_root=data_root)
+    if as_json:
+        typer.echo(json.dumps(found, indent=2, default=str))
+    elif "recipe" in found:
+        print_recipe(found)
+    else:
+        typer.echo(f"{found['name']} ({found['family']}): {found['about']}")
+        rows = [[row["setting"], str(row["default"]), row["about"]] for row in found["settings"]]
+        table("settings", ["setting", "default", "what it is"], rows)
+
+
+def print_recipe(found: dict[str, Any]) -> None:
+    size = "x".join(str(n) for n in (*found["shape"][1:], found["shape"][0]))
+    typer.echo(f"{found['recipe']}: {found['about']}")
+    typer.echo(
+        f"{found['images']:,} images of {size} from {found['data']}; "
+        f"batch {found['batch_size']}, {found['steps_per_epoch']:,} steps an epoch, "
+        f"{found['epochs']} epochs, {found['steps']:,} steps"
+    )
+    for net in ("generator", "discriminator"):
+        rows = [
+            [row["layer"], "x".join(str(n) for n in row["output"]) or "1", f"{row['parameters']:,}"]
+            for row in found[net]["layers"]
+        ]
+        table(
+            f"{net}: {found[net]['parameters']:,} parameters",
+            ["layer", "output", "parameters"],
+            rows,
+        )
+    rows = [[row["setting"], str(row["value"]), row["reason"]] for row in found["settings"]]
+    table("settings", ["setting", "value", "reason"], rows)
+    if found["published"]:
+        typer.echo(f"published ({found['published']['source']}):")
+        for result in found["published"]["results"]:
+            typer.echo(f"  - {result}")
+
+
+@data_app.command("list")
+def data_list(data_root: DataRoot = None, as_json: Json = False) -> None:
+    """What is there, where, and whether it is the published files."""
+    from ganvas.data import catalogue
+
+    found = catalogue.list_datasets(data_root)
+    if as_json:
+        typer.echo(json.dumps([vars(listing) for listing in found], indent=2, default=str))
+        return
+    rows = [
+        [
+            listing.dataset,
+            listing.status,
+            ", ".join(f"{split} {count:,}" for split, count in listing.splits.items()),
+            str(listing.path or ""),
+            listing.about,
+        ]
+        for listing in found
+    ]
+    table("data sets", ["name", "status", "images", "where", "what it is"], rows)
+
+
+@data_app.command()
+def fetch(
+    name: Annotated[str, typer.Argument(help="A data set.")], data_root: DataRoot = None
+) -> None:
+    """Download a data set's files, checked by SHA-256, unless they are there already."""
+    from ganvas.data import catalogue
+
+    fetched = catalogue.fetch(name, data_root)
+    for path in fetched.files:
+        typer.echo(path)
+    if not fetched.files:
+        typer.echo(f"{name} needs no files")
+
+
+@data_app.command()
+def inspect(
+    what: Annotated[str, typer.Argument(help="Data set, folder of pictures, or .npz file.")],
+    sheet: Annotated[Path, typer.Option(help="PNG with samples of each class.")] = Path(
+        "inspect.png"
+    ),
+    image_size: Annotated[
+        str | None, typer.Option(help="Look at the images resized: 64 or 28x20.")
+    ] = None,
+    data_root: DataRoot = None,
+    as_json: Json = False,
+) -> None:
+    """Count, sizes, channels, classes, broken files, exact duplicates, and a sheet of samples."""
+    from ganvas import config
+    from ganvas.data import inspection
+    from ganvas.images import scale_for, write_png
+
+    size = {} if image_size is None else {"image_size": image_size}
+    preprocess = config.component("preprocess", size) if size else None
+    found = inspection.inspect(what, data_root, preprocess)
+    write_png(sheet, found.sheet, scale_for(found.sheet.shape[1]))
+    if as_json:
+        print_json(found, sheet)
+    else:
+        print_inspection(found, sheet)
+
+
+def print_json(found: Inspection, sheet: Path) -> None:
+    from dataclasses import asdict
+
+    typer.echo(json.dumps(asdict(found) | {"sheet": str(sheet)}, indent=2, default=str))
+
+
+def print_inspection(found: Inspection, sheet: Path) -> None:
+    def counts(values: Mapping[Any, int]) -> str:
+        shown = [f"{key}: {count:,}" for key, count in list(values.items())[:40]]
+        return ", ".join(shown + (["..."] if len(values) > 40 else []))
+
+    rows = [
+        ["images", f"{found.count:,} ({counts(found.splits)})"],
+        ["height x width", counts(found.sizes)],
+        ["channels", counts(found.channels)],
+        [
+            "values",
+            f"{found.value_range[0]} to {found.value_range[1]}, mean {found.mean_pixel:.4f} of 1",
+        ],
+        ["classes", counts(found.classes) or "no labels"],
+        ["broken files", "\n".join(f"{b.file}: {b.reason}" for b in found.broken) or "none"],
+        ["exact duplicates", f"{found.num_duplicates:,}"],
+        *([["", f"{', '.join(d.images)} ({d.count})"] for d in found.duplicates[:10]]),
+        ["SHA-256 of pixels", found.fingerprint],
+        ["samples", str(sheet)],
+    ]
+    table(found.what, ["", ""], rows)
+    for warning in found.warnings:
+        typer.echo(f"warning: {warning}")
+
+
+def table(title: str, columns: list[str], rows: list[list[str]]) -> None:
+    from rich.box import SIMPLE_HEAD
+    from rich.console import Console
+    from rich.table import Table
+
+    grid = Table(title=title, box=SIMPLE_HEAD, title_justify="left", pad_edge=False)
+    for column in columns:
+        grid.add_column(column, overflow="fold")
+    for row in rows:
+        grid.add_row(*(cell.replace("[", "\\[") for cell in row))
+    Console().print(grid, highlight=False)
+
+
+# Entry
+
+
+def main() -> NoReturn:
+    """Run the command line; every failure is one line on standard error and an exit code."""
+    from ganvas.errors import RunError, UsageError
+
+    try:
+        code = app(standalone_mode=False)
+    except typer.Abort:
+        fail("interrupted", 130)
+    except UsageError as error:
+        fail(str(error), 2)
+    except RunError as error:
+        fail(str(error), 1)
+    except KeyboardInterrupt:
+        fail("interrupted", 130)
+    except Exception as error:
+        if hasattr(error, "format_message"):  # a click error: unknown option, missing argument
+            fail(f"{error.format_message()}", getattr(error, "exit_code", 2))
+        fail(f"unexpected {type(error).__name__}: {error}; `ganvas --debug ...` shows where", 1)
+    sys.exit(code if isinstance(code, int) else 0)
+
+
+def fail(message: str, code: int) -> NoReturn:
+    if os.environ.get("GANVAS_DEBUG") and sys.exc_info()[0]:
+        import traceback
+
+        traceback.print_exc()
+    if message:
+        typer.echo("ganvas: " + " ".join(message.split()), err=True)
+    sys.exit(code)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,391 @@
+"""The verbs as functions: what each command does, without the command line."""
+
+from __future__ import annotations
+
+import inspect
+import io
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import torch
+from rich.console import Console
+from torch import Tensor, nn
+
+from ganvas import config
+from ganvas.config import Run
+from ganvas.data.catalogue import open_dataset
+from ganvas.data.prepare import load_images
+from ganvas.errors import UsageError
+from ganvas.files import write_file
+from ganvas.images import Pixels, Shape, scale_for, to_pillow, write_gif, write_png
+from ganvas.images import grid as lay_out
+from ganvas.registry import DATASETS, LATENTS, LOSSES, MODELS, UPDATES, closest
+from ganvas.registry import settings as settings_of
+from ganvas.sampling import load
+from ganvas.training.loop import Trained, fit
+from ganvas.training.progress import Live, Silent
+from ganvas.training.rundir import RunFolder, next_folder
+
+DEFAULT_RECIPE: Final = "quickstart"
+FAMILIES: Final = {
+    "data sets": DATASETS,
+    "models": MODELS,
+    "latents": LATENTS,
+    "losses": LOSSES,
+    "update rules": UPDATES,
+}
+
+
+# train
+
+
+def train(
+    recipe: str | None = None,
+    *,
+    data: str | Path | None = None,
+    epochs: int | None = None,
+    images: int | None = None,
+    batch_size: int | None = None,
+    learning_rate: float | None = None,
+    beta_1: float | None = None,
+    encoding_dims: int | None = None,
+    image_size: int | str | None = None,
+    seed: int | None = None,
+    device: str | None = None,
+    skip_broken: bool = False,
+    settings: Sequence[str] | Mapping[str, Any] = (),
+    outdir: str | Path | None = None,
+    data_root: str | Path | None = None,
+    resume: str | Path | None = None,
+    progress: bool = True,
+) -> Trained:
+    """Train a GAN and leave a run folder.
+
+    Args:
+        recipe: a recipe's name or a TOML file; without one, `quickstart`, or the resumed run's.
+        data: a data set's name, a folder of pictures or an .npz file.
+        settings: further settings, as "section.setting=value" strings or as a mapping.
+        outdir: the run folder; without it, the next free runs/RECIPE-NNN.
+        data_root: where data files are looked for first.
+        resume: a run folder, or one of its checkpoints, to go on from.
+        progress: show a progress line.
+        The others override the recipe's settings of those names.
+
+    Raises:
+        UsageError: a setting, a file or the data is wrong; nothing has been written.
+        RunError: the run failed on the way; its checkpoints are intact.
+    """
+    run = resolve(
+        recipe,
+        data=data,
+        epochs=epochs,
+        images=images,
+        batch_size=batch_size,
+        learning_rate=learning_rate,
+        beta_1=beta_1,
+        encoding_dims=encoding_dims,
+        image_size=image_size,
+        seed=seed,
+        device=device,
+        skip_broken=skip_broken,
+        settings=settings,
+        resume=resume,
+    )
+    root = Path(data_root) if data_root else None
+    reporter = Live(Console()) if progress else Silent()
+    if resume is None:
+        return fit(
+            run, RunFolder(Path(outdir) if outdir else next_folder(run.recipe)), reporter, root
+        )
+    folder, checkpoint = _resumable(Path(resume))
+    if outdir and Path(outdir).resolve() != folder.path.resolve():
+        raise UsageError(
+            f"--outdir: found '{outdir}' with --resume; a run goes on in its own folder"
+        )
+    changes = config.diff(config.load(folder.config), run)
+    if changes:
+        raise UsageError(
+            f"--resume: the settings are not those of '{folder.path}': {'; '.join(changes)}; "
+            "resume without them, or start a new run"
+        )
+    return fit(run, folder, reporter, root, checkpoint)
+
+
+def resolve(
+    recipe: str | None = None,
+    *,
+    data: str | Path | None = None,
+    epochs: int | None = None,
+    images: int | None = None,
+    batch_size: int | None = None,
+    learning_rate: float | None = None,
+    beta_1: float | None = None,
+    encoding_dims: int | None = None,
+    image_size: int | str | None = None,
+    seed: int | None = None,
+    device: str | None = None,
+    skip_broken: bool = False,
+    settings: Sequence[str] | Mapping[str, Any] = (),
+    resume: str | Path | None = None,
+) -> Run:
+    """The settings that `train` with these arguments runs with; nothing is trained or written."""
+    if epochs is not None and images is not None:
+        raise UsageError("--epochs and --images: found both; give one of them")
+    if recipe is None and resume is not None:
+        recipe = str(_resumable(Path(resume))[0].config)
+    tables = config.read_recipe(recipe or DEFAULT_RECIPE).tables
+    changes: list[tuple[str, Any]] = []
+    if data is not None:
+        tables = tables | {"data": _data_table(str(data))}
+        tables["preprocess"] = {
+            k: v for k, v in tables.get("preprocess", {}).items() if k != "first"
+        }
+    flags = {
+        ("train.epochs",): epochs,
+        ("train.images",): images,
+        ("train.batch_size",): batch_size,
+        ("train.device",): device,
+        ("optim.generator.learning_rate", "optim.discriminator.learning_rate"): learning_rate,
+        ("optim.generator.beta_1", "optim.discriminator.beta_1"): beta_1,
+        ("latent.dims",): encoding_dims,
+        ("preprocess.image_size",): image_size,
+        ("seed",): seed,
+        ("data.skip_broken",): True if skip_broken else None,
+    }
+    for keys, value in flags.items():
+        if value is not None:
+            changes += [(key, value) for key in keys]
+    if isinstance(settings, Mapping):
+        changes += settings.items()
+    else:
+        changes += [config.parse_setting(text) for text in settings]
+    return config.build(config.override(tables, changes))
+
+
+def _data_table(what: str) -> dict[str, Any]:
+    dataset = open_dataset(what)
+    path = {"path": str(Path(what).resolve())} if hasattr(dataset, "path") else {}
+    return {"name": DATASETS.name_of(dataset)} | path
+
+
+def _resumable(what: Path) -> tuple[RunFolder, Path]:
+    """The run folder and the checkpoint that `what` stands for: either of the two."""
+    is_checkpoint = what.parent.name == "checkpoints"
+    folder = RunFolder(what.resolve().parent.parent if is_checkpoint else what)
+    if not folder.config.is_file():
+        raise UsageError(f"--resume: '{what}' is neither a run folder nor one of its checkpoints")
+    checkpoints = folder.checkpoints()
+    if is_checkpoint:
+        if not what.is_dir():
+            raise UsageError(
+                f"--resume: no checkpoint '{what.name}'; "
+                f"{closest(what.name, [checkpoint.name for checkpoint in checkpoints])}"
+            )
+        return folder, what
+    if not checkpoints:
+        raise UsageError(
+            f"--resume: '{what}' has no checkpoint yet; start it again in a new folder"
+        )
+    return folder, checkpoints[-1]
+
+
+# sample
+
+
+def sample(
+    what: str | Path,
+    *,
+    num: int = 25,
+    seed: int = 0,
+    grid: str | Path | None = None,
+    folder: str | Path | None = None,
+    npz: str | Path | None = None,
+    walk: str | Path | None = None,
+) -> Pixels:
+    """Make images with a trained generator, and write them where asked.
+
+    Args:
+        what: a run folder or a saved generator.
+        num: how many images.
+        seed: the same seed gives the same images, and the first of more.
+        grid: PNG of all images in rows.
+        folder: an empty or new folder for one PNG an image.
+        npz: NPZ with `images`, uint8 (num, H, W, C), or (num, H, W) if grey.
+        walk: GIF of a round trip through latent space, 60 frames.
+
+    Returns:
+        The images, uint8 (num, C, H, W).
+
+    Raises:
+        UsageError: there is no generator, or an option is wrong.
+        RunError: a file cannot be written.
+    """
+    if folder is not None and Path(folder).exists() and any(Path(folder).iterdir()):
+        raise UsageError(f"--folder: '{folder}' is not empty; name a new folder")
+    generator = load(what)
+    made = generator.sample(num, seed)
+    if grid is not None:
+        _write_grid(Path(grid), made)
+    if folder is not None:
+        digits = len(str(num - 1))
+        for i, image in enumerate(made):
+            write_png(Path(folder) / f"{i:0{digits}d}.png", image)
+    if npz is not None:
+        _write_npz(Path(npz), made)
+    if walk is not None:
+        frames = generator.walk(seed=seed)
+        scale = scale_for(frames.shape[2])
+        write_gif(Path(walk), [to_pillow(frame, scale) for frame in frames], 80)
+    return made
+
+
+def _write_grid(path: Path, images: Pixels) -> None:
+    columns = math.ceil(math.sqrt(len(images)))
+    sheet = lay_out(images, math.ceil(len(images) / columns), columns)
+    write_png(path, sheet, scale_for(sheet.shape[1]))
+
+
+def _write_npz(path: Path, images: Pixels) -> None:
+    buffer = io.BytesIO()
+    channels_last = images[:, 0] if images.shape[1] == 1 else np.moveaxis(images, 1, -1)
+    np.savez_compressed(buffer, images=channels_last)
+    write_file(path, buffer.getvalue())
+
+
+# list and show
+
+
+def list_all() -> dict[str, dict[str, str]]:
+    """Everything that has a name: family -> name -> one-line description."""
+    recipes = {name: config.read_recipe(name).about for name in config.recipe_names()}
+    families = {
+        family: {name: first_line(registry.get(name)) for name in registry.names()}
+        for family, registry in FAMILIES.items()
+    }
+    return {"recipes": recipes} | families
+
+
+def first_line(cls: type[Any]) -> str:
+    return (cls.__doc__ or "").strip().splitlines()[0]
+
+
+@dataclass(frozen=True)
+class Layer:
+    """A row of a net's layer table."""
+
+    layer: str
+    """The module as PyTorch prints it."""
+    output: list[int]
+    """Shape of its output, without the batch."""
+    parameters: int
+    """Its trainable parameters."""
+
+
+def show(name: str, *, data_root: str | Path | None = None) -> dict[str, Any]:
+    """A recipe's settings with their reasons, its nets layer by layer, its lengths.
+
+    `name` may also be a TOML file, or a component (a loss, a data set, ...): then its
+    description and settings.
+
+    Raises:
+        UsageError: there is nothing of that name.
+    """
+    known = [*config.recipe_names(), *(n for r in FAMILIES.values() for n in r.names())]
+    if name not in known and not name.endswith(".toml"):
+        raise UsageError(f"unknown name '{name}': {closest(name, known)}")
+    if name not in config.recipe_names() and not name.endswith(".toml"):
+        return _show_component(name)
+    recipe = config.read_recipe(name)
+    run = config.build(recipe.tables)
+    tables = config.to_tables(run)
+    num_images, shape = _size_of_data(run, Path(data_root) if data_root else None)
+    schedule = config.schedule(run, num_images)
+    with torch.device("meta"):  # shapes and counts only
+        G = run.model.generator(shape, run.latent.dims)
+        D = run.model.discriminator(shape)
+        inputs = {
+            "generator": torch.empty(2, run.latent.dims),
+            "discriminator": torch.empty(2, *shape),
+        }
+    nets = {
+        key: {
+            "parameters": num_parameters(net),
+            "layers": [vars(row) for row in layers(net, inputs[key])],
+        }
+        for key, net in (("generator", G), ("discriminator", D))
+    }
+    total = schedule.total_steps(run.train)
+    return {
+        "recipe": recipe.name,
+        "about": recipe.about,
+        "data": tables["data"]["name"],
+        "images": num_images,
+        "shape": list(shape),
+        **nets,
+        "steps_per_epoch": schedule.steps_per_epoch,
+        "steps": total,
+        "epochs": run.train.epochs or round(total / schedule.steps_per_epoch, 2),
+        "batch_size": run.train.batch_size,
+        "latent": {"dims": run.latent.dims, "distribution": tables["latent"]["name"]},
+        "loss": tables["loss"]["name"],
+        "update": tables["update"]["name"],
+        "optimizer": {"name": "adam", **tables["optim"]},
+        "settings": [
+            {"setting": key, "value": value, "reason": recipe.reasons.get(key, "")}
+            for key, value in config.leaves(tables)
+        ],
+        "published": recipe.published,
+    }
+
+
+def _show_component(name: str) -> dict[str, Any]:
+    family, registry = next((f, r) for f, r in FAMILIES.items() if name in r.names())
+    cls = registry.get(name)
+    return {
+        "name": name,
+        "family": family,
+        "about": inspect.cleandoc(cls.__doc__ or ""),
+        "settings": [
+            {
+                "setting": key,
+                "default": None if field.is_required() else field.default,
+                "about": field.description or "",
+            }
+            for key, field in settings_of(cls).items()
+        ],
+    }
+
+
+def _size_of_data(run: Run, root: Path | None) -> tuple[int, Shape]:
+    """Number of images and their shape after preprocessing, without reading a known data set."""
+    if run.data.known is None:
+        images = load_images(run.data, run.preprocess, "train", root)
+        return len(images), images.shape
+    count, (channels, height, width) = run.data.known
+    height, width = run.preprocess.image_size or (height, width)
+    channels = run.preprocess.channels or channels
+    return min(count, run.preprocess.first or count), (channels, height, width)
+
+
+def num_parameters(net: nn.Module) -> int:
+    """Trainable parameters of a net."""
+    return sum(value.numel() for value in net.parameters())
+
+
+def layers(net: nn.Module, inputs: Tensor) -> list[Layer]:
+    """A net's modules without children in the order they run in, with their output shapes."""
+    rows: list[Layer] = []
+
+    def note(module: nn.Module, _: Any, output: Tensor) -> None:
+        rows.append(Layer(str(module), list(output.shape[1:]), num_parameters(module)))
+
+    leaves = [module for module in net.modules() if not list(module.children())]
+    hooks = [module.register_forward_hook(note) for module in leaves]
+    net(inputs)
+    for hook in hooks:
+        hook.remove()
+    return rows

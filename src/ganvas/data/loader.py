@@ -1,0 +1,58 @@
+"""The whole data set as one tensor on the device, and batches that are a function of their place.
+
+Which images make batch b of epoch e depends on the seed, e and b alone, so a resumed run sees the
+batches that the uninterrupted one would have seen, and nothing about the order has to be saved.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import torch
+from torch import Generator, Tensor
+
+from ganvas.config import Schedule
+from ganvas.images import Pixels, to_float
+from ganvas.seeds import stream
+
+
+class Loader:
+    """Endless batches of float images, shape (B, C, H, W), in the model's value range."""
+
+    def __init__(
+        self,
+        images: Pixels,
+        schedule: Schedule,
+        order: str,
+        seed: int,
+        value_range: tuple[float, float],
+        device: torch.device,
+    ) -> None:
+        self._images = torch.from_numpy(images).to(device)
+        self._schedule = schedule
+        self._order = order
+        self._seed = seed
+        self._range = value_range
+
+    def batches(self, step: int) -> Iterator[Tensor]:
+        """The batches from step `step` on."""
+        epoch, start = divmod(step, self._schedule.steps_per_epoch)
+        while True:
+            for indices in self._epoch(epoch)[start:]:
+                yield to_float(self._images[indices], *self._range)
+            epoch, start = epoch + 1, 0
+
+    def _epoch(self, epoch: int) -> list[Tensor]:
+        """The image indices of each batch of an epoch."""
+        num, size = self._schedule.num_images, self._schedule.images_per_step
+        steps = self._schedule.steps_per_epoch
+        rng = Generator().manual_seed(stream(self._seed, "order", epoch))
+        if self._order == "replacement":
+            chosen = torch.randint(num, (steps * size,), generator=rng)
+        elif self._order == "independent":
+            chosen = torch.cat([torch.randperm(num, generator=rng)[:size] for _ in range(steps)])
+        elif self._order == "shuffled":
+            chosen = torch.randperm(num, generator=rng)
+        else:
+            chosen = torch.arange(num)
+        return list(torch.split(chosen.to(self._images.device), size))[:steps]

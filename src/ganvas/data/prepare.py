@@ -1,0 +1,143 @@
+"""From images as a data set has them to one array of the shape that a run trains on."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections import Counter
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from ganvas.config import Preprocess
+from ganvas.data.pictures import over_black
+from ganvas.errors import UsageError
+from ganvas.protocols import Dataset, RawImages, Split
+
+if TYPE_CHECKING:
+    from ganvas.images import ImageSet
+
+Array = NDArray[np.uint8]
+
+MODES: Final = {1: "L", 3: "RGB", 4: "RGBA"}
+PART: Final = 1024
+"""Images that one thread works on at a time."""
+
+
+def load_images(
+    dataset: Dataset, preprocess: Preprocess, split: Split = "train", root: Path | None = None
+) -> ImageSet:
+    """A split of a data set as uint8 (N, C, H, W), preprocessed.
+
+    Raises:
+        UsageError: a file is corrupt, no such split, fewer than two images, or images that
+            differ in size or channels where `preprocess` does not say what they should become.
+        RunError: a file is nowhere to be found and cannot be downloaded.
+    """
+    from ganvas.images import ImageSet  # here, because it imports torch
+
+    raw = apply(dataset.load(split, root), preprocess)
+    assert isinstance(raw.images, np.ndarray)
+    return ImageSet(raw.images, raw.labels, raw.classes)
+
+
+def apply(raw: RawImages, preprocess: Preprocess) -> RawImages:
+    """The first so many images in the wanted channels and size, as one (N, C, H, W) array."""
+    images = raw.images[: preprocess.first]
+    labels = None if raw.labels is None else raw.labels[: preprocess.first]
+    if len(images) < 2:
+        of = "" if len(images) == len(raw.images) else " (preprocess.first leaves no more)"
+        raise UsageError(
+            f"--data: too little data: found {len(images)} images{of}; at least 2 are needed"
+        )
+    size = preprocess.image_size
+    _check_alike(images, size, preprocess.channels)
+    channels = preprocess.channels or images[0].shape[0]
+    resample = Image.Resampling[preprocess.filter.upper()]
+
+    height, width = size or images[0].shape[1:]
+    prepared = np.empty((len(images), channels, height, width), np.uint8)
+
+    def prepare_part(start: int) -> None:
+        part = images[start : start + PART]
+        whole = part if isinstance(part, np.ndarray) else None
+        if whole is not None and whole.shape[2:] == (height, width):
+            prepared[start : start + PART] = to_channels(whole, channels)
+            return
+        for i, image in enumerate(part, start):
+            resized = resize(to_channels(image[None], channels)[0], height, width, resample)
+            prepared[i] = resized
+
+    if isinstance(images, np.ndarray) and images.shape == prepared.shape:
+        return RawImages(np.require(images, requirements=["C", "W"]), labels, raw.classes)
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        list(pool.map(prepare_part, range(0, len(images), PART)))
+    return RawImages(prepared, labels, raw.classes)
+
+
+def resize(image: Array, height: int, width: int, resample: Image.Resampling) -> Array:
+    """(C, H, W) -> (C, height, width) with one of Pillow's filters."""
+    if image.shape[1:] == (height, width):
+        return image
+    mode = MODES[len(image)]
+    pixels = image[0] if mode == "L" else np.ascontiguousarray(np.moveaxis(image, 0, 2))
+    resized = np.asarray(Image.fromarray(pixels).resize((width, height), resample))
+    return resized[None] if mode == "L" else np.moveaxis(resized, 2, 0)
+
+
+def to_channels(images: Array, channels: int) -> Array:
+    """(N, C, H, W) with C = 1 grey, 3 RGB or 4 RGBA -> the same in `channels` channels.
+
+    Alpha is laid over black when it is dropped; grey is the luma of ITU-R 601-2.
+    """
+    if images.shape[1] == channels:
+        return images
+    if images.shape[1] == 4:
+        images = over_black(images[:, :3], images[:, 3:])
+    if images.shape[1] == 3 and channels == 1:
+        red, green, blue = (images[:, i : i + 1].astype(np.uint32) for i in range(3))
+        luma = 19595 * red + 38470 * green + 7471 * blue + 0x8000  # weights of 65536, as in Pillow
+        return (luma >> 16).astype(np.uint8)
+    if images.shape[1] == 1 and channels > 1:
+        images = np.repeat(images, 3, axis=1)
+    if channels == 4:
+        opaque = np.full_like(images[:, :1], 255)
+        images = np.concatenate([images, opaque], axis=1)
+    return images
+
+
+def fingerprint(images: Array) -> str:
+    """SHA-256 of the images' shape and pixels."""
+    digest = hashlib.sha256(repr(images.shape).encode())
+    digest.update(np.ascontiguousarray(images).data)
+    return digest.hexdigest()
+
+
+def _check_alike(
+    images: Array | Sequence[Array], size: tuple[int, int] | None, channels: int | None
+) -> None:
+    """UsageError if images differ in what they are not converted to."""
+    if isinstance(images, np.ndarray):
+        return
+    sizes = Counter(image.shape[1:] for image in images)
+    if size is None and len(sizes) > 1:
+        common = ", ".join(f"{h}x{w} ({count:,})" for (h, w), count in sizes.most_common(3))
+        more = f" and {len(sizes) - 3} more" if len(sizes) > 3 else ""
+        height, width = sizes.most_common(1)[0][0]
+        suggested = f"{min(height, width, 64)}"
+        raise UsageError(
+            f"images differ in size (height x width): {common}{more}; give one size to resize all "
+            f"to, such as --image-size {suggested}"
+        )
+    kinds = Counter(len(image) for image in images)
+    if channels is None and len(kinds) > 1:
+        common = ", ".join(f"{kind} ({count:,})" for kind, count in kinds.most_common())
+        raise UsageError(
+            f"images differ in channels: {common}; convert all of them with "
+            "--set preprocess.channels=1, 3 or 4"
+        )

@@ -1,0 +1,113 @@
+"""The one place that turns uint8 images into floats and back, lays out grids, writes PNG and GIF.
+
+Outside the nets images are uint8 arrays of shape (N, C, H, W); inside they are float tensors of
+the same shape, scaled to the model's value range.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+from torch import Tensor
+
+from ganvas.files import write_file
+
+Pixels = NDArray[np.uint8]
+Shape = tuple[int, int, int]
+"""Channels, height, width."""
+
+
+@dataclass(frozen=True)
+class ImageSet:
+    """Images of one shape, with labels if they have any."""
+
+    images: Pixels
+    """uint8, (N, C, H, W); C is 1 (grey), 3 (RGB) or 4 (RGBA)."""
+    labels: NDArray[np.int64] | None = None
+    """Class index of each image, from 0."""
+    classes: tuple[str, ...] = ()
+    """Class names in index order."""
+
+    @property
+    def shape(self) -> Shape:
+        channels, height, width = self.images.shape[1:]
+        return channels, height, width
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+
+def to_float(images: Tensor, low: float, high: float) -> Tensor:
+    """uint8 -> float32 with 0 at `low` and 255 at `high`."""
+    return images.float().mul_((high - low) / 255).add_(low)
+
+
+def to_uint8(images: Tensor, low: float, high: float) -> Pixels:
+    """Floats in [low, high] -> uint8, rounded to nearest; values outside are clipped."""
+    scaled = (images.detach().float() - low) * (255 / (high - low))
+    pixels: Pixels = scaled.round().clamp(0, 255).to(torch.uint8).cpu().numpy()
+    return pixels
+
+
+def grid(images: Pixels, rows: int, columns: int, gap: int = 2) -> Pixels:
+    """One image, (C, H, W), of the first rows * columns of `images`, row by row on mid-grey."""
+    count, channels, height, width = images.shape
+    sheet = np.full(
+        (channels, rows * (height + gap) + gap, columns * (width + gap) + gap), 128, np.uint8
+    )
+    if channels == 4:
+        sheet[3] = 255
+    for i in range(min(count, rows * columns)):
+        top = gap + i // columns * (height + gap)
+        left = gap + i % columns * (width + gap)
+        sheet[:, top : top + height, left : left + width] = images[i]
+    return sheet
+
+
+def to_pillow(image: Pixels, scale: int = 1) -> Image.Image:
+    """(C, H, W) -> a Pillow picture, each pixel enlarged to scale x scale."""
+    pixels = image[0] if image.shape[0] == 1 else np.moveaxis(image, 0, -1)
+    picture = Image.fromarray(np.ascontiguousarray(pixels))
+    if scale == 1:
+        return picture
+    size = (picture.width * scale, picture.height * scale)
+    return picture.resize(size, Image.Resampling.NEAREST)
+
+
+def scale_for(height: int) -> int:
+    """Whole-number enlargement that makes a sheet of this height about 300 pixels tall."""
+    return max(1, round(300 / height))
+
+
+def write_png(path: Path, image: Pixels, scale: int = 1) -> None:
+    """Write (C, H, W) as PNG."""
+    buffer = io.BytesIO()
+    to_pillow(image, scale).save(buffer, "PNG")
+    write_file(path, buffer.getvalue())
+
+
+def read_png(path: Path) -> Image.Image:
+    with Image.open(path) as picture:
+        picture.load()
+        return picture
+
+
+def write_gif(path: Path, frames: Sequence[Image.Image], milliseconds: int, hold: int = 0) -> None:
+    """Write an endless GIF; the last frame stays `hold` milliseconds longer."""
+    buffer = io.BytesIO()
+    durations = [milliseconds] * len(frames)
+    durations[-1] += hold
+    first, *rest = [
+        frame.convert("RGB").quantize(128) if frame.mode != "L" else frame for frame in frames
+    ]
+    options: dict[str, Any] = {"save_all": True, "append_images": rest, "duration": durations}
+    first.save(buffer, "GIF", loop=0, **options)
+    write_file(path, buffer.getvalue())

@@ -1,0 +1,132 @@
+"""Blocks that two or more architectures use.
+
+Padding 'SAME' is TensorFlow's, in its exact form: where the total is odd, the extra row and column
+go after. So weights carry over from TensorFlow as they are.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from ganvas.errors import UsageError
+from ganvas.images import Shape
+
+
+class SameConv2d(nn.Conv2d):
+    """(N, C, H, W) -> (N, out_channels, ceil(H / stride), ceil(W / stride)), padding 'SAME'.
+
+    Parameters and state dict are those of nn.Conv2d. With a 5x5 kernel, stride 2 and even sizes
+    the zeros are one row and column before and two after.
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel_size: int,
+        *,
+        stride: int = 1,
+        bias: bool = True,
+    ) -> None:
+        super().__init__(in_channels, out_channels, kernel_size, stride=stride, bias=bias)
+
+    def forward(self, x: Tensor) -> Tensor:
+        top, bottom = self._zeros(x.shape[2])
+        left, right = self._zeros(x.shape[3])
+        if top == bottom and left == right:
+            return F.conv2d(x, self.weight, self.bias, self.stride, padding=(top, left))
+        padded = F.pad(x, (left, right, top, bottom))
+        return F.conv2d(padded, self.weight, self.bias, self.stride)
+
+    def _zeros(self, size: int) -> tuple[int, int]:
+        """Zeros before and after a side of `size` pixels."""
+        stride, kernel = self.stride[0], self.kernel_size[0]
+        total = max(0, (math.ceil(size / stride) - 1) * stride + kernel - size)
+        return total // 2, total - total // 2
+
+
+class SameConvTranspose2d(nn.ConvTranspose2d):
+    """(N, C, H, W) -> (N, out_channels, H * stride, W * stride), padding 'SAME'.
+
+    Parameters and state dict are those of nn.ConvTranspose2d. With a 5x5 kernel and stride 2 the
+    full result loses one row and column before and two after.
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel_size: int,
+        *,
+        stride: int = 1,
+        bias: bool = True,
+    ) -> None:
+        assert kernel_size >= stride, "pixels between the kernels would be empty"
+        super().__init__(
+            in_channels,
+            out_channels,
+            kernel_size,
+            stride=stride,
+            padding=(kernel_size - stride) // 2,  # lost before; one more after if the total is odd
+            bias=bias,
+        )
+
+    def forward(self, x: Tensor, output_size: list[int] | None = None) -> Tensor:
+        assert output_size is None, "SAME padding leaves no choice of size"
+        height, width = x.shape[2] * self.stride[0], x.shape[3] * self.stride[1]
+        return super().forward(x)[:, :, :height, :width]
+
+
+class ToImage(nn.Module):
+    """(N, C * H * W) or anything of that size -> (N, C, H, W)."""
+
+    def __init__(self, shape: Shape) -> None:
+        super().__init__()
+        self.shape = shape
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x.reshape(-1, *self.shape)
+
+    def extra_repr(self) -> str:
+        return f"shape={self.shape}"
+
+
+class Logits(nn.Module):
+    """(N, 1) or (N, 1, 1, 1) -> (N,)."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x.reshape(-1)
+
+
+def glorot(net: nn.Module) -> nn.Module:
+    """Initialise as Keras does: Glorot (Xavier) uniform weights, zero biases."""
+    for module in net.modules():
+        if isinstance(module, (nn.Linear, nn.Conv2d, nn.ConvTranspose2d)):
+            nn.init.xavier_uniform_(module.weight)
+            if module.bias is not None:
+                nn.init.zeros_(module.bias)
+    return net
+
+
+def num_values(shape: Sequence[int]) -> int:
+    return math.prod(shape)
+
+
+def require_multiple(model: str, shape: Shape, factor: int, *, least: int) -> None:
+    """UsageError unless height and width are multiples of `factor` and `least` or more."""
+    sides = shape[1:]
+    if any(side % factor or side < least for side in sides):
+        height, width = (max(least, math.ceil(side / factor) * factor) for side in sides)
+        allowed = f"height and width must be multiples of {factor}, {least} or more"
+        raise wrong_size(model, shape, allowed, f"{height}x{width}")
+
+
+def wrong_size(model: str, shape: Shape, allowed: str, suggestion: str) -> UsageError:
+    return UsageError(
+        f"model '{model}' cannot take {shape[1]}x{shape[2]} images: {allowed}; "
+        f"use --image-size {suggestion}"
+    )

@@ -1,0 +1,1 @@
+"""The training of a run: update rules, state, the loop, the run folder."""

@@ -1,0 +1,336 @@
+"""`fit`: a run from its first step, or from a checkpoint, to its last."""
+
+from __future__ import annotations
+
+import signal
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.utils.tensorboard import SummaryWriter
+
+from ganvas import config
+from ganvas.config import Run, Schedule
+from ganvas.data.loader import Loader
+from ganvas.data.prepare import fingerprint, load_images
+from ganvas.errors import RunError, UsageError
+from ganvas.images import ImageSet, Pixels, grid, scale_for, write_png
+from ganvas.plots import animate, plot_losses
+from ganvas.sampling import draw_sheet, save_generator
+from ganvas.seeds import stream
+from ganvas.training.progress import Reporter
+from ganvas.training.rundir import RunFolder, environment
+from ganvas.training.state import State, load_checkpoint, new_state, save_checkpoint
+from ganvas.training.watchdog import Alarm, check_losses, check_samples
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What a call of `fit` left behind."""
+
+    folder: Path
+    steps: int
+    images: int
+    """Real images shown, over all sittings."""
+    seconds: float
+    """Training time, over all sittings."""
+    finished: bool
+    """False if the run was stopped by a signal; `--resume` goes on with it."""
+
+
+def fit(
+    run: Run,
+    folder: RunFolder,
+    reporter: Reporter,
+    data_root: Path | None = None,
+    resume: Path | None = None,
+) -> Trained:
+    """Train `run` in `folder`, from the checkpoint `resume` if one is given.
+
+    Raises:
+        UsageError: the data or the settings do not fit; nothing has been written then.
+        RunError: the watchdog stopped the run, or the disk is full; checkpoints are intact.
+    """
+    device = _device(run.train.device)
+    with torch.random.fork_rng([device] if device.type == "cuda" else []):
+        session = _open(run, folder, device, data_root, resume)
+        try:
+            return _train(session, reporter)
+        finally:
+            reporter.stop()
+            session.events.close()
+
+
+@dataclass
+class _Session:
+    """The objects of a run in progress."""
+
+    run: Run
+    folder: RunFolder
+    schedule: Schedule
+    data: ImageSet
+    state: State
+    loader: Loader
+    grid_latents: Tensor
+    events: SummaryWriter
+
+
+def _open(
+    run: Run, folder: RunFolder, device: torch.device, data_root: Path | None, resume: Path | None
+) -> _Session:
+    """Load the data, build the nets, and make or reopen the run folder."""
+    data = load_images(run.data, run.preprocess, "train", data_root)
+    schedule = config.schedule(run, len(data))
+    state = new_state(run, data.shape, device)
+    _check_last_batch(schedule, state)
+    record = environment(
+        device, {"images": len(data), "shape": data.shape, "sha256": fingerprint(data.images)}
+    )
+    if resume:
+        _check_environment(folder, record)
+        load_checkpoint(state, resume)
+        folder.rewind_log(state.step)
+    else:
+        folder.create(run, record)
+        _write_sheet(folder.reals, run, _some_reals(run, data))
+    return _Session(
+        run=run,
+        folder=folder,
+        schedule=schedule,
+        data=data,
+        state=state,
+        loader=Loader(
+            data.images, schedule, run.train.order, run.seed, run.model.value_range, device
+        ),
+        grid_latents=_grid_latents(run).to(device),
+        events=SummaryWriter(str(folder.path), purge_step=state.step + 1 if resume else None),
+    )
+
+
+def _train(session: _Session, reporter: Reporter) -> Trained:
+    run, state, schedule, folder = session.run, session.state, session.schedule, session.folder
+    total = schedule.total_steps(run.train)
+    every = {
+        "log": schedule.steps(run.output.log),
+        "sample": schedule.steps(run.output.sample),
+        "checkpoint": schedule.steps(run.output.checkpoint),
+    }
+    reporter.start(_headline(session, total), state.step, total)
+    batches = session.loader.batches(state.step)
+
+    def latents(num: int) -> Tensor:
+        return run.latent.sample(num, state.latents)
+
+    clock = time.perf_counter() - state.seconds
+    alarm: Alarm | None = None
+
+    with _signals() as stopped:
+        while state.step < total and not stopped.is_set():
+            # one step of the method
+            scalars = run.update.step(state, run.loss, next(batches), latents)
+            state.step += 1
+            _accumulate(state, scalars)
+            last = state.step == total
+
+            # what is due at this step
+            if state.step % every["log"] == 0 or last:
+                line = _log(session, time.perf_counter() - clock)
+                reporter.line(line, total)
+                alarm = check_losses(run.watchdog, line, state.memory)
+            if state.step % every["sample"] == 0 or last:
+                alarm = alarm or _sample(session)
+            if alarm:
+                if alarm.action == "stop":
+                    break
+                reporter.warn(alarm.message)
+                alarm = None
+            if state.step % every["checkpoint"] == 0 or last:
+                state.seconds = time.perf_counter() - clock
+                _checkpoint(session)
+
+        # end in order: the state first, the pictures next
+        reporter.stop()
+        state.seconds = time.perf_counter() - clock
+        finished = state.step == total
+        if not finished and not alarm:
+            _checkpoint(session)
+        plot_losses(folder.losses, run.recipe, folder.read_log())
+        animate(folder.animation, folder.samples())
+    if alarm:
+        raise RunError(
+            f"stopped: {alarm.message} (the newest checkpoint in {folder.path} is from before that)"
+        )
+    return Trained(folder.path, state.step, schedule.images_at(state.step), state.seconds, finished)
+
+
+def _accumulate(state: State, scalars: Mapping[str, Tensor]) -> None:
+    """Add a step's scalars to the sums since the last log line; no device synchronisation."""
+    for key, value in scalars.items():
+        state.sums[key] = state.sums[key] + value if key in state.sums else value
+    state.summed += 1
+
+
+def _log(session: _Session, seconds: float) -> dict[str, float]:
+    """Write what came since the last line to log.jsonl and TensorBoard: means, and counts."""
+    state, schedule = session.state, session.schedule
+    images = schedule.images_at(state.step)
+    elapsed = max(seconds - state.logged_seconds, 1e-9)
+    line: dict[str, float] = {
+        "step": state.step,
+        "images": images,
+        "epoch": round(state.step / schedule.steps_per_epoch, 4),
+        "seconds": round(seconds, 3),
+        "images_per_second": round(
+            (images - schedule.images_at(state.step - state.summed)) / elapsed, 1
+        ),
+    }
+    means = {
+        key: float(value) / (1 if key.startswith("count/") else state.summed)
+        for key, value in state.sums.items()
+    }
+    session.folder.append_log(line | means)
+    for key, value in means.items():
+        session.events.add_scalar(session.run.output.tags.get(key, key), value, state.step)
+    line["seconds_per_step"] = elapsed / state.summed
+    state.sums, state.summed, state.logged_seconds = {}, 0, seconds
+    return line | means
+
+
+def _sample(session: _Session) -> Alarm | None:
+    """Draw the grid of fixed latents, and look at it for collapse."""
+    run, state = session.run, session.state
+    fakes = draw_sheet(state.G, session.grid_latents, run.model)
+    path = session.folder.path / "samples" / _sample_name(session)
+    sheet = _write_sheet(path, run, fakes)
+    tag = run.output.tags.get("samples", "samples")
+    session.events.add_image(tag, sheet[:3], state.step)
+    images = session.schedule.images_at(state.step)
+    return check_samples(run.watchdog, images, fakes, _some_reals(run, session.data), state.memory)
+
+
+def _sample_name(session: _Session) -> str:
+    """epoch-0003.png, step-00000250.png or images-000010000.png: the unit of output.sample."""
+    step, schedule = session.state.step, session.schedule
+    if "epoch" in session.run.output.sample and step % schedule.steps_per_epoch == 0:
+        return f"epoch-{step // schedule.steps_per_epoch:04d}.png"
+    return f"step-{step:08d}.png"
+
+
+def _checkpoint(session: _Session) -> None:
+    """Save the state and the generator, unless the nets hold NaN: then the last good ones stay."""
+    run, state, folder = session.run, session.state, session.folder
+    if not all(_is_finite(net) for net in (state.G, state.D)):
+        return
+    save_checkpoint(state, folder.checkpoint(state.step))
+    folder.prune_checkpoints(run.output.keep_checkpoints)
+    images = session.schedule.images_at(state.step)
+    save_generator(folder.generator, run, state.G, session.data.shape, images)
+
+
+def _is_finite(net: nn.Module) -> bool:
+    return all(bool(value.isfinite().all()) for value in net.parameters())
+
+
+# The pictures' contents, which follow from the seed
+
+
+def _grid_latents(run: Run) -> Tensor:
+    rows, columns = run.output.grid
+    rng = torch.Generator().manual_seed(stream(run.seed, "grid"))
+    return run.latent.sample(rows * columns, rng)
+
+
+def _some_reals(run: Run, data: ImageSet) -> Pixels:
+    rows, columns = run.output.grid
+    rng = torch.Generator().manual_seed(stream(run.seed, "reals"))
+    chosen: Pixels = data.images[torch.randperm(len(data), generator=rng)[: rows * columns].numpy()]
+    return chosen
+
+
+def _write_sheet(path: Path, run: Run, images: Pixels) -> Pixels:
+    sheet = grid(images, *run.output.grid)
+    write_png(path, sheet, scale_for(sheet.shape[1]))
+    return sheet
+
+
+# Before the first step
+
+
+def _device(name: str) -> torch.device:
+    """The device a config names; UsageError if this machine has none such."""
+    if name == "auto":
+        accelerator = torch.accelerator.current_accelerator(check_available=True)
+        return accelerator or torch.device("cpu")
+    try:
+        torch.empty(0, device=name)
+        return torch.device(name)
+    except (RuntimeError, AssertionError):
+        raise UsageError(
+            f"--device: found '{name}', which this machine does not have; "
+            "allowed: auto, cpu, or an accelerator that it has (cuda, mps)"
+        ) from None
+
+
+def _check_last_batch(schedule: Schedule, state: State) -> None:
+    """BatchNorm cannot train on one image; say so now rather than at the end of an epoch."""
+    smallest = schedule.images_at(schedule.steps_per_epoch) % schedule.images_per_step
+    smallest = smallest or schedule.images_per_step
+    norms = (nn.BatchNorm1d, nn.BatchNorm2d)
+    if smallest == 1 and any(
+        isinstance(m, norms) for net in (state.G, state.D) for m in net.modules()
+    ):
+        raise UsageError(
+            f"--batch-size: {schedule.images_per_step} leaves a batch of one image, which "
+            "BatchNorm cannot train on; allowed: 2 or more, and train.drop_last=true where one "
+            "image is left over"
+        )
+
+
+def _check_environment(folder: RunFolder, record: Mapping[str, Any]) -> None:
+    """A run goes on only with the data that it began with."""
+    before = folder.read_environment()
+    if before["data"]["sha256"] != record["data"]["sha256"]:
+        raise UsageError(
+            f"--resume: the images are not those that '{folder.path}' was trained on "
+            f"(SHA-256 {record['data']['sha256'][:12]}…, recorded {before['data']['sha256'][:12]}…)"
+        )
+
+
+def _headline(session: _Session, total: int) -> str:
+    run, state = session.run, session.state
+    channels, height, width = session.data.shape
+    start = f"from step {state.step:,} " if state.step else ""
+    return (
+        f"{run.recipe}: {len(session.data):,} images {height}x{width}x{channels}, "
+        f"{total:,} steps of {session.schedule.images_per_step} images {start}"
+        f"on {session.state.latents.device}, in {session.folder.path}"
+    )
+
+
+@contextmanager
+def _signals() -> Iterator[threading.Event]:
+    """Ctrl-C and SIGTERM set the event, so that the step in progress ends; a second one kills."""
+    stopped = threading.Event()
+    if threading.current_thread() is not threading.main_thread():
+        yield stopped
+        return
+    before: dict[int, Any] = {}
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        stopped.set()
+        signal.signal(number, before[number])
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        before[number] = signal.signal(number, stop)
+    try:
+        yield stopped
+    finally:
+        for caught, handler in before.items():
+            signal.signal(caught, handler)

@@ -1,0 +1,90 @@
+"""What a user sees while a run goes on: a live line on a terminal, plain lines elsewhere."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from typing import Final, Protocol
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn
+
+PLAIN_SECONDS: Final = 5.0
+"""Least time between two plain lines."""
+
+
+class Reporter(Protocol):
+    """Is told how a run goes."""
+
+    def start(self, text: str, step: int, total: int) -> None: ...
+    def line(self, values: Mapping[str, float], total: int) -> None: ...
+    def warn(self, message: str) -> None: ...
+    def stop(self) -> None: ...
+
+
+class Silent:
+    """Says nothing."""
+
+    def start(self, text: str, step: int, total: int) -> None:
+        pass
+
+    def line(self, values: Mapping[str, float], total: int) -> None:
+        pass
+
+    def warn(self, message: str) -> None:
+        pass
+
+    def stop(self) -> None:
+        pass
+
+
+class Live:
+    """A progress line on a terminal; a line every few seconds where the output is none."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._progress: Progress | None = None
+        self._printed = 0.0
+
+    def start(self, text: str, step: int, total: int) -> None:
+        self._console.print(text, highlight=False, soft_wrap=True)
+        if self._console.is_terminal:
+            self._progress = Progress(
+                BarColumn(bar_width=20), TextColumn("{task.description}"), console=self._console
+            )
+            self._progress.add_task("starting", completed=step, total=total)
+            self._progress.start()
+
+    def line(self, values: Mapping[str, float], total: int) -> None:
+        text = summary(values, total)
+        if self._progress:
+            self._progress.update(
+                self._progress.task_ids[0], completed=int(values["step"]), description=text
+            )
+        elif time.monotonic() - self._printed >= PLAIN_SECONDS or values["step"] == total:
+            self._console.print(text, highlight=False, soft_wrap=True)
+            self._printed = time.monotonic()
+
+    def warn(self, message: str) -> None:
+        self._console.print(f"warning: {message}", highlight=False, soft_wrap=True)
+
+    def stop(self) -> None:
+        if self._progress:
+            self._progress.stop()
+            self._progress = None
+
+
+def summary(values: Mapping[str, float], total: int) -> str:
+    """'epoch 3.0 · step 1,404 of 23,400 · D 0.67 · G 0.71 · 21,300 images/s · 0:02:11 left'."""
+    left = (total - values["step"]) * values["seconds_per_step"]
+    hours, seconds = divmod(round(left), 3600)
+    return " · ".join(
+        [
+            f"epoch {values['epoch']:.1f}",
+            f"step {values['step']:,.0f} of {total:,}",
+            f"D {values['D/loss']:.3f}",
+            f"G {values['G/loss']:.3f}",
+            f"{values['images_per_second']:,.0f} images/s",
+            f"{hours}:{seconds // 60:02d}:{seconds % 60:02d} left",
+        ]
+    )

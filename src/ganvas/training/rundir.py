@@ -1,0 +1,159 @@
+"""The run folder: its file names, its log, its record of the machine and the code."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import os
+import platform
+import re
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from ganvas import config
+from ganvas.config import Run
+from ganvas.errors import UsageError
+from ganvas.files import write_file, writing
+
+Line = dict[str, float | None]
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """Where a run keeps what it makes. Every file is written whole, or appended line by line."""
+
+    path: Path
+
+    @property
+    def config(self) -> Path:
+        return self.path / "config.toml"
+
+    @property
+    def environment(self) -> Path:
+        return self.path / "env.json"
+
+    @property
+    def log(self) -> Path:
+        return self.path / "log.jsonl"
+
+    @property
+    def reals(self) -> Path:
+        return self.path / "reals.png"
+
+    @property
+    def losses(self) -> Path:
+        return self.path / "losses.png"
+
+    @property
+    def animation(self) -> Path:
+        return self.path / "training.gif"
+
+    @property
+    def generator(self) -> Path:
+        return self.path / "generator"
+
+    def checkpoint(self, step: int) -> Path:
+        return self.path / "checkpoints" / f"step-{step:08d}"
+
+    def checkpoints(self) -> list[Path]:
+        """Complete checkpoints, oldest first."""
+        return sorted(self.path.glob("checkpoints/step-*"))
+
+    def prune_checkpoints(self, keep: int) -> None:
+        for old in self.checkpoints()[:-keep]:
+            shutil.rmtree(old)
+
+    def samples(self) -> list[Path]:
+        """Sample sheets in the order in which they were drawn."""
+        return sorted(self.path.glob("samples/*.png"))
+
+    def create(self, run: Run, environment: Mapping[str, Any]) -> None:
+        """Make the folder with the run's config and environment in it.
+
+        Raises:
+            UsageError: there is a run in it already.
+            RunError: it cannot be written.
+        """
+        if self.config.exists():
+            raise UsageError(
+                f"--outdir: '{self.path}' holds a run already; go on with it "
+                f"(ganvas train --resume {self.path}) or name another folder"
+            )
+        with writing(self.path):
+            (self.path / "checkpoints").mkdir(parents=True, exist_ok=True)
+            (self.path / "samples").mkdir(exist_ok=True)
+        write_file(self.environment, json.dumps(environment, indent=1).encode())
+        write_file(self.log, b"")
+        write_file(self.config, config.save(run).encode())  # last: it marks the folder as a run
+
+    def read_environment(self) -> dict[str, Any]:
+        try:
+            record: dict[str, Any] = json.loads(self.environment.read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            raise UsageError(f"'{self.environment}' cannot be read: {error}") from None
+        return record
+
+    def read_log(self) -> list[Line]:
+        """The log's lines; one that a crash cut short is left out."""
+        lines: list[Line] = []
+        for text in self.log.read_text(encoding="utf-8").splitlines():
+            try:
+                lines.append(json.loads(text))
+            except ValueError:
+                break
+        return lines
+
+    def rewind_log(self, step: int) -> None:
+        """Drop what was logged after `step`: it is about to be logged again."""
+        kept = [line for line in self.read_log() if (line["step"] or 0) <= step]
+        write_file(self.log, "".join(json.dumps(line) + "\n" for line in kept).encode())
+
+    def append_log(self, line: Mapping[str, float]) -> None:
+        """Add a line, on disk when this returns; values that are not finite are written as null."""
+        finite = {key: value if math.isfinite(value) else None for key, value in line.items()}
+        with writing(self.log), self.log.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(finite) + "\n")
+            file.flush()
+            os.fsync(file.fileno())
+
+
+def next_folder(recipe: str, runs: Path = Path("runs")) -> Path:
+    """runs/RECIPE-NNN with the first number that is free."""
+    taken = [re.fullmatch(rf"{re.escape(recipe)}-(\d+)", path.name) for path in runs.glob("*")]
+    number = 1 + max((int(match[1]) for match in taken if match), default=0)
+    return runs / f"{recipe}-{number:03d}"
+
+
+def environment(device: torch.device, data: Mapping[str, Any]) -> dict[str, Any]:
+    """What a run's numbers depend on besides its config: versions, hardware, threads, data."""
+    packages = ("ganvas", "torch", "numpy", "pillow", "safetensors", "scikit-learn", "matplotlib")
+    source = hashlib.sha256()
+    package = Path(__file__).parent.parent
+    for file in sorted(package.rglob("*.py")):
+        source.update(file.relative_to(package).as_posix().encode() + b"\0" + file.read_bytes())
+    return {
+        "versions": {"python": platform.python_version()}
+        | {name: metadata.version(name) for name in packages},
+        "source_sha256": source.hexdigest(),
+        "platform": platform.platform(),
+        "processor": _processor(),
+        "cpu_capability": torch.backends.cpu.get_cpu_capability(),
+        "threads": torch.get_num_threads(),
+        "device": torch.cuda.get_device_name(device) if device.type == "cuda" else device.type,
+        "data": dict(data),
+    }
+
+
+def _processor() -> str:
+    try:
+        match = re.search(r"model name\s*: (.*)", Path("/proc/cpuinfo").read_text())
+    except OSError:
+        match = None
+    return match[1] if match else platform.processor() or platform.machine()

@@ -1,0 +1,234 @@
+"""The update rules: one step of the method each.
+
+A rule sees the nets and their optimizers through `State`, a batch of real images, and `latents`,
+which draws fresh noise. Only the net that is being updated moves or gathers gradients.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import ClassVar, Literal
+
+import torch
+from pydantic.dataclasses import dataclass
+from torch import Tensor, nn
+
+from ganvas.config import Positive
+from ganvas.errors import UsageError
+from ganvas.protocols import Loss
+from ganvas.registry import CHECKED, UPDATES
+from ganvas.training.state import State
+
+Latents = Callable[[int], Tensor]
+Scalars = dict[str, Tensor]
+
+
+@contextmanager
+def frozen(net: nn.Module) -> Iterator[None]:
+    """Gradients pass through `net` and none gather in it."""
+    net.requires_grad_(False)
+    try:
+        yield
+    finally:
+        net.requires_grad_(True)
+
+
+@contextmanager
+def inference(net: nn.Module, enabled: bool) -> Iterator[None]:
+    """`net` in evaluation mode, if enabled."""
+    net.train(not enabled)
+    try:
+        yield
+    finally:
+        net.train()
+
+
+def descend(optimizer: torch.optim.Optimizer, loss: Tensor) -> None:
+    optimizer.zero_grad(set_to_none=True)
+    loss.backward()  # type: ignore[no-untyped-call]
+    optimizer.step()
+
+
+@UPDATES.register("alternating")
+@dataclass(frozen=True, kw_only=True, config=CHECKED)
+class Alternating:
+    """Update one net, then the other (Goodfellow et al. 2014, algorithm 1)."""
+
+    optimizers: ClassVar[Mapping[str, Literal["G", "D"]]] = {"G": "G", "D": "D"}
+
+    first: Literal["discriminator", "generator"] = "discriminator"
+    """Which net is updated first in a step."""
+
+    d_steps: Positive = 1
+    """D updates for each G update, each on real images of its own."""
+
+    fakes: Literal["fresh", "shared"] = "fresh"
+    """Fresh noise for each update, or one batch of fakes a step, made before either update."""
+
+    d_batch: Literal["summed", "merged", "separate"] = "summed"
+    """What D sees: B reals and B fakes, losses summed; B/2 and B/2 merged into one batch; or an
+    update on B reals and then one on B fakes."""
+
+    fake_mode: Literal["training", "inference"] = "training"
+    """The mode of G while it makes D's fresh fakes: BatchNorm by batch or by running statistics."""
+
+    def __post_init__(self) -> None:
+        if self.fakes == "shared" and self.fake_mode == "inference":
+            raise UsageError(
+                "update.fake_mode: found 'inference' with update.fakes = 'shared'; "
+                "shared fakes are those that G trains on, so allowed: training"
+            )
+
+    @property
+    def batches_per_step(self) -> int:
+        return self.d_steps
+
+    def step(self, state: State, loss: Loss, real: Tensor, latents: Latents) -> Scalars:
+        batches = [batch for batch in real.tensor_split(self.d_steps) if len(batch)]
+        shared = state.G(latents(len(batches[-1]))) if self.fakes == "shared" else None
+        if self.first == "generator":
+            scalars = self.generator_step(state, loss, len(batches[-1]), shared, latents)
+            return self.discriminator_steps(state, loss, batches, shared, latents) | scalars
+        scalars = self.discriminator_steps(state, loss, batches, shared, latents)
+        return scalars | self.generator_step(state, loss, len(batches[-1]), shared, latents)
+
+    def discriminator_steps(
+        self,
+        state: State,
+        loss: Loss,
+        batches: list[Tensor],
+        shared: Tensor | None,
+        latents: Latents,
+    ) -> Scalars:
+        """Update D once on each batch; G is read, never moved. The last update is reported."""
+        for real in batches:
+            half = max(1, len(real) // 2)
+            if self.d_batch == "merged":
+                real = real[:half]
+            if shared is not None:
+                fake = shared.detach()[: len(real)]
+            else:
+                with torch.no_grad(), inference(state.G, self.fake_mode == "inference"):
+                    fake = state.G(latents(len(real)))
+
+            if self.d_batch == "separate":
+                real_logits = state.D(real)
+                descend(state.optimizers["D"], loss.on_real(real_logits))
+                fake_logits = state.D(fake)
+                descend(state.optimizers["D"], loss.on_fake(fake_logits))
+            elif self.d_batch == "merged":
+                real_logits, fake_logits = state.D(torch.cat([real, fake])).split(half)
+                descend(state.optimizers["D"], loss.discriminator(real_logits, fake_logits))
+            else:
+                real_logits, fake_logits = state.D(real), state.D(fake)
+                descend(state.optimizers["D"], loss.discriminator(real_logits, fake_logits))
+        return discriminator_scalars(loss, real_logits.detach(), fake_logits.detach())
+
+    def generator_step(
+        self, state: State, loss: Loss, num: int, shared: Tensor | None, latents: Latents
+    ) -> Scalars:
+        """Update G once on `num` fakes; D is frozen while gradients pass through it."""
+        with frozen(state.D):
+            fake = shared if shared is not None else state.G(latents(num))
+            value = loss.generator(state.D(fake))
+            descend(state.optimizers["G"], value)
+        return {"G/loss": value.detach()}
+
+
+def discriminator_scalars(loss: Loss, real_logits: Tensor, fake_logits: Tensor) -> Scalars:
+    """What is logged of a D update, from its own passes."""
+    return {
+        "D/loss": loss.discriminator(real_logits, fake_logits),
+        "D/loss_real": loss.on_real(real_logits),
+        "D/loss_fake": loss.on_fake(fake_logits),
+        "D/real": loss.output(real_logits).mean(),
+        "D/fake": loss.output(fake_logits).mean(),
+    }
+
+
+@UPDATES.register("simultaneous")
+@dataclass(frozen=True, kw_only=True, config=CHECKED)
+class Simultaneous:
+    """Both gradients at the old weights, from one pass of G and one of D on each batch.
+
+    Simultaneous gradient descent (Mescheder et al. 2017, section 2), as GenZoo's DCGANs train.
+    """
+
+    optimizers: ClassVar[Mapping[str, Literal["G", "D"]]] = {"G": "G", "D": "D"}
+    batches_per_step: ClassVar[int] = 1
+
+    def step(self, state: State, loss: Loss, real: Tensor, latents: Latents) -> Scalars:
+        real_logits = state.D(real)
+        fake_logits = state.D(state.G(latents(len(real))))
+        g_loss = loss.generator(fake_logits)
+        d_loss = loss.discriminator(real_logits, fake_logits)
+
+        g_gradients = torch.autograd.grad(g_loss, list(state.G.parameters()), retain_graph=True)
+        d_gradients = torch.autograd.grad(d_loss, list(state.D.parameters()))
+        apply(state.optimizers["G"], state.G, g_gradients)
+        apply(state.optimizers["D"], state.D, d_gradients)
+        scalars = discriminator_scalars(loss, real_logits.detach(), fake_logits.detach())
+        return scalars | {"G/loss": g_loss.detach()}
+
+
+def apply(optimizer: torch.optim.Optimizer, net: nn.Module, gradients: Iterable[Tensor]) -> None:
+    for parameter, gradient in zip(net.parameters(), gradients, strict=True):
+        parameter.grad = gradient
+    optimizer.step()
+
+
+@UPDATES.register("controller")
+@dataclass(frozen=True, kw_only=True, config=CHECKED)
+class Controller:
+    """The losses seen last decide which updates a step takes, as MNIST-classes GAN trains.
+
+    D has two optimizers, one for its loss on reals and one for its loss on fakes, with moments of
+    their own. The losses start as G 0, D on reals 1, D on fakes 1.
+    """
+
+    optimizers: ClassVar[Mapping[str, Literal["G", "D"]]] = {"G": "G", "D_real": "D", "D_fake": "D"}
+    batches_per_step: ClassVar[int] = 1
+
+    d_fake_threshold: float = 0.6
+    """D is updated on fakes while its loss on them is above this."""
+
+    g_threshold: float = 0.5
+    """G is updated while its loss is above this."""
+
+    d_real_threshold: float = 0.45
+    """D is updated on reals while its loss on them is above this."""
+
+    def step(self, state: State, loss: Loss, real: Tensor, latents: Latents) -> Scalars:
+        seen = state.memory
+        seen.setdefault("G/loss", 0.0)
+        seen.setdefault("D/loss_real", 1.0)
+        seen.setdefault("D/loss_fake", 1.0)
+        decisions = (
+            ("D_fake", "D/loss_fake", self.d_fake_threshold),
+            ("G", "G/loss", self.g_threshold),
+            ("D_real", "D/loss_real", self.d_real_threshold),
+        )
+        scalars: Scalars = {}
+        counts = dict.fromkeys((f"count/{name}" for name, _, _ in decisions), 0.0)
+        for name, term, threshold in decisions:
+            if seen[term] > threshold:
+                scalars = self.update(name, term, state, loss, real, latents)
+                seen |= {key: float(scalars[key]) for _, key, _ in decisions}  # a device sync
+                counts[f"count/{name}"] += 1
+        return scalars | {key: real.new_tensor(value) for key, value in counts.items()}
+
+    def update(
+        self, name: str, term: str, state: State, loss: Loss, real: Tensor, latents: Latents
+    ) -> Scalars:
+        """One optimizer's step on its term, and all terms as they were before it."""
+        with frozen(state.D if name == "G" else state.G):
+            real_logits, fake_logits = state.D(real), state.D(state.G(latents(len(real))))
+            terms = {
+                "G/loss": loss.generator(fake_logits),
+                "D/loss_real": loss.on_real(real_logits),
+                "D/loss_fake": loss.on_fake(fake_logits),
+            }
+            descend(state.optimizers[name], terms[term])
+        scalars = discriminator_scalars(loss, real_logits.detach(), fake_logits.detach())
+        return scalars | {key: value.detach() for key, value in terms.items()}

@@ -1,0 +1,103 @@
+"""Fixtures that several test files share: a tiny data set, a tiny run, the command line."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import pytest
+
+Train = Callable[..., Any]
+
+
+class Output(NamedTuple):
+    """What a command left: its exit code and its two streams."""
+
+    code: int
+    out: str
+    err: str
+
+
+@pytest.fixture(scope="session")
+def tiny_npz(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """64 random grey images of 8x8."""
+    path = tmp_path_factory.mktemp("data") / "tiny.npz"
+    images = np.random.default_rng(0).integers(0, 256, (64, 8, 8), dtype=np.uint8)
+    np.savez(path, images=images)
+    return path
+
+
+@pytest.fixture(scope="session")
+def tiny_settings(tiny_npz: Path) -> dict[str, Any]:
+    """Settings of a run of 12 steps in 3 epochs, as dotted names; its nets have BatchNorm, dropout."""
+    return {
+        "recipe": "tiny",
+        "data.name": "npz",
+        "data.path": str(tiny_npz),
+        "model.name": "mnist-classes",
+        "latent.dims": 4,
+        "train.order": "shuffled",
+        "train.batch_size": 16,
+        "train.epochs": 3,
+        "train.device": "cpu",
+        "output.log": "2 steps",
+        "output.grid": [2, 3],
+    }
+
+
+@pytest.fixture(scope="session")
+def train_tiny(tiny_settings: dict[str, Any]) -> Train:
+    """train_tiny(outdir, **{"section.setting": value}) -> Trained."""
+
+    def train(outdir: Path | None, resume: Path | None = None, **changes: Any) -> Any:
+        from ganvas import commands
+
+        settings = {} if resume else tiny_settings | changes
+        recipe = None if resume else "cs231n-vanilla"
+        return commands.train(
+            recipe, settings=settings, outdir=outdir, resume=resume, progress=False
+        )
+
+    return train
+
+
+@pytest.fixture(scope="session")
+def tiny_run(tmp_path_factory: pytest.TempPathFactory, train_tiny: Train) -> Path:
+    """A finished run's folder; tests only read it."""
+    folder = tmp_path_factory.mktemp("runs") / "tiny"
+    train_tiny(folder)
+    return folder
+
+
+@pytest.fixture
+def cli(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> Callable[..., Output]:
+    """cli("sample", folder, "--num", 3) runs the command line in this process, in tmp_path."""
+    monkeypatch.setenv("GANVAS_DEBUG", "")
+    monkeypatch.setenv("COLUMNS", "200")
+    monkeypatch.chdir(tmp_path)
+
+    def run(*arguments: Any) -> Output:
+        from ganvas.cli import main
+
+        monkeypatch.setattr("sys.argv", ["ganvas", *map(str, arguments)])
+        capsys.readouterr()
+        with pytest.raises(SystemExit) as exit_:
+            main()
+        captured = capsys.readouterr()
+        return Output(int(exit_.value.code or 0), captured.out, captured.err)
+
+    return run
+
+
+@pytest.fixture
+def real_data() -> Path:
+    """The folder of the published data files; the test is skipped where there is none."""
+    folder = os.environ.get("GANVAS_DATA")
+    if not folder or not Path(folder).is_dir():
+        pytest.skip("needs the published data files in GANVAS_DATA")
+    return Path(folder)

@@ -1,0 +1,55 @@
+"""The parts of the MNIST-classes generator against the original's form."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import nn
+
+from ganvas.models.mnist_classes import Enlarge2x, MNISTClasses
+
+MNIST = (1, 28, 28)
+
+
+def test_short_form_of_mnist_classes() -> None:
+    """The original enlarges to 56x56 before a 1x1 convolution with stride 2."""
+    torch.manual_seed(0)
+    short = MNISTClasses().generator(MNIST, 100)
+    *body, last, sigmoid = short.children()
+    strided = nn.Conv2d(25, 1, 1, stride=2)
+    strided.load_state_dict(last.state_dict())
+    long = nn.Sequential(*body, Enlarge2x(), strided, sigmoid)
+    with torch.no_grad():
+        last.weight.mul_(50)
+        strided.weight.mul_(50)
+        latents = torch.randn(8, 100)
+        images = short(latents)
+        assert images.std() > 0.1
+        torch.testing.assert_close(images, long(latents), atol=1e-6, rtol=0)
+
+
+def test_batch_norm_of_mnist_classes_uses_batch_statistics() -> None:
+    torch.manual_seed(0)
+    layers = list(MNISTClasses().generator(MNIST, 100).children())
+    norm = layers[2]
+    x = torch.randn(6, 1, 56, 56) * 3 + 1
+    centred = x - x.mean()
+    plain = centred / (centred.square().mean() + 1e-5).sqrt()
+    for _ in range(2):  # what ran before leaves no trace
+        torch.testing.assert_close(norm(x), plain)
+    assert not list(norm.parameters())
+
+
+@pytest.mark.parametrize("size", [(3, 5), (1, 4), (7, 7)])
+def test_enlarging_as_tensorflow_1(size: tuple[int, int]) -> None:
+    x = torch.randn(2, 3, *size)
+    expected = torch.empty(2, 3, 2 * size[0], 2 * size[1])
+    for row in range(2 * size[0]):
+        for column in range(2 * size[1]):
+            top, left = row // 2, column // 2
+            bottom, right = min(top + 1, size[0] - 1), min(left + 1, size[1] - 1)
+            down, across = row / 2 - top, column / 2 - left
+            upper = x[..., top, left] * (1 - across) + x[..., top, right] * across
+            lower = x[..., bottom, left] * (1 - across) + x[..., bottom, right] * across
+            expected[..., row, column] = upper * (1 - down) + lower * down
+    torch.testing.assert_close(Enlarge2x()(x), expected)
