@@ -314,7 +314,8 @@ def table(title: str, columns: list[str], rows: list[list[str]]) -> None:
         grid.add_column(column, overflow="fold")
     for row in rows:
         grid.add_row(*(cell.replace("[", "\\[") for cell in row))
-    Console().print(grid, highlight=False)
+    width = None if sys.stdout.isatty() else 140
+    Console(width=width).print(grid, highlight=False)
 
 
 # Entry

@@ -112,7 +112,7 @@ def train(
             f"--resume: the settings are not those of '{folder.path}': {'; '.join(changes)}; "
             "resume without them, or start a new run"
         )
-    return fit(run, folder, reporter, root, checkpoint)
+    return fit(run, folder, reporter, root, resume=True, checkpoint=checkpoint)
 
 
 def resolve(
@@ -172,25 +172,16 @@ def _data_table(what: str) -> dict[str, Any]:
     return {"name": DATASETS.name_of(dataset)} | path
 
 
-def _resumable(what: Path) -> tuple[RunFolder, Path]:
-    """The run folder and the checkpoint that `what` stands for: either of the two."""
+def _resumable(what: Path) -> tuple[RunFolder, Path | None]:
+    """The run folder that `what` is or lies in, and the checkpoint if it is one."""
     is_checkpoint = what.parent.name == "checkpoints"
-    folder = RunFolder(what.resolve().parent.parent if is_checkpoint else what)
+    folder = RunFolder(what.parent.parent if is_checkpoint else what)
     if not folder.config.is_file():
         raise UsageError(f"--resume: '{what}' is neither a run folder nor one of its checkpoints")
-    checkpoints = folder.checkpoints()
-    if is_checkpoint:
-        if not what.is_dir():
-            raise UsageError(
-                f"--resume: no checkpoint '{what.name}'; "
-                f"{closest(what.name, [checkpoint.name for checkpoint in checkpoints])}"
-            )
-        return folder, what
-    if not checkpoints:
-        raise UsageError(
-            f"--resume: '{what}' has no checkpoint yet; start it again in a new folder"
-        )
-    return folder, checkpoints[-1]
+    if is_checkpoint and not what.is_dir():
+        names = [checkpoint.name for checkpoint in folder.checkpoints()]
+        raise UsageError(f"--resume: no checkpoint '{what.name}'; {closest(what.name, names)}")
+    return folder, what if is_checkpoint else None
 
 
 # sample

@@ -317,10 +317,11 @@ class Recipe:
     tables: Tables
 
 
-def read_recipe(name: str) -> Recipe:
+def read_recipe(name: str, extended_by: tuple[str, ...] = ()) -> Recipe:
     """The bundled recipe `name`, or a TOML file: a recipe of one's own, or a run's config.toml.
 
-    A file may start from another recipe with `extends = "NAME"` and hold only what differs.
+    A file may start from another recipe with `extends = "NAME"` and hold only what differs;
+    `extended_by` are the recipes that are being read and start from this one.
 
     Raises:
         UsageError: no such recipe, unreadable TOML.
@@ -329,7 +330,10 @@ def read_recipe(name: str) -> Recipe:
         path = Path(name)
         if not path.is_file():
             raise UsageError(f"recipe file '{name}' does not exist")
-        text, name = path.read_text(encoding="utf-8"), path.stem
+        try:
+            text, name = path.read_text(encoding="utf-8"), path.stem
+        except (OSError, UnicodeDecodeError) as error:
+            raise UsageError(f"recipe file '{name}' cannot be read: {error}") from None
     elif name in recipe_names():
         text = (resources.files("ganvas") / "recipes" / f"{name}.toml").read_text(encoding="utf-8")
     else:
@@ -343,7 +347,10 @@ def read_recipe(name: str) -> Recipe:
     about, published = tables.pop("about", ""), tables.pop("published", {})
     reasons = dict(_comments(document))
     if "extends" in tables:
-        base = read_recipe(str(tables.pop("extends")))
+        base_name = str(tables.pop("extends"))
+        if base_name in extended_by:
+            raise UsageError(f"recipe '{name}': extends = '{base_name}' goes round in a circle")
+        base = read_recipe(base_name, (*extended_by, base_name))
         tables = _merge(base.tables, tables)
         reasons = base.reasons | reasons
         published = published or base.published
@@ -476,10 +483,10 @@ class Schedule:
 def schedule(run: Run, num_images: int) -> Schedule:
     """The run's lengths on `num_images` images; UsageError if they do not fill one batch."""
     per_step = run.train.batch_size * run.update.batches_per_step
-    if num_images < per_step and run.train.drop_last:
+    only_whole = run.train.drop_last or run.train.order in ("replacement", "independent")
+    if num_images < per_step and only_whole:
         raise UsageError(
             f"too little data: {num_images} images do not fill one step of {per_step}; "
             f"lower --batch-size to {max(1, num_images // run.update.batches_per_step)} or less"
         )
-    only_whole = run.train.drop_last or run.train.order in ("replacement", "independent")
     return Schedule(num_images, per_step, only_whole)

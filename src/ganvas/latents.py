@@ -14,7 +14,11 @@ from ganvas.registry import CHECKED, LATENTS
 @LATENTS.register("normal")
 @dataclass(frozen=True, kw_only=True, config=CHECKED)
 class Normal:
-    """Standard normal values."""
+    """Standard normal values.
+
+    Source: Goodfellow et al. 2014, algorithm 1 (a noise prior); between two of them the way goes
+    along the sphere (White 2016, Sampling Generative Networks, section 2).
+    """
 
     dims: Positive = 100
     """Length of a latent vector."""
@@ -25,6 +29,8 @@ class Normal:
     def between(self, a: Tensor, b: Tensor, share: float) -> Tensor:
         """The point on the way from a to b along the sphere, where normal latents lie."""
         angle = torch.acos(F.cosine_similarity(a, b, dim=0).clamp(-1, 1))
+        if torch.sin(angle) < 1e-3:  # parallel: no way along the sphere is the shortest
+            return torch.lerp(a, b, share)
         from_a, from_b = torch.sin((1 - share) * angle), torch.sin(share * angle)
         return (from_a * a + from_b * b) / torch.sin(angle)
 
@@ -32,7 +38,7 @@ class Normal:
 @LATENTS.register("uniform")
 @dataclass(frozen=True, kw_only=True, config=CHECKED)
 class Uniform:
-    """Values uniform on [low, high)."""
+    """Values uniform on [low, high), with which Radford et al. 2015 (DCGAN) train."""
 
     dims: Positive = 100
     """Length of a latent vector."""
@@ -54,7 +60,7 @@ class Uniform:
 @LATENTS.register("truncated-normal")
 @dataclass(frozen=True, kw_only=True, config=CHECKED)
 class TruncatedNormal:
-    """Standard normal values, drawn again until they lie within the limit."""
+    """Standard normal values, drawn again until they lie within the limit (Brock et al. 2019)."""
 
     dims: Positive = 100
     """Length of a latent vector."""

@@ -34,8 +34,9 @@ class RawImages:
 
 
 class Dataset(Protocol):
-    known: ClassVar[tuple[int, Shape] | None]
-    """Number and shape of the training images, where they are known without reading them."""
+    @property
+    def known(self) -> tuple[int, Shape] | None:
+        """Number and shape of the training images, where they are known without reading them."""
 
     def load(self, split: Split, root: Path | None) -> RawImages:
         """The images of a split; `root` is where the user said that data files are.

@@ -11,7 +11,7 @@ import string
 import warnings
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Final
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import numpy as np
 import PIL
@@ -41,6 +41,8 @@ TYPEFACES: Final = (
 )
 """The text faces among matplotlib's fonts; its symbol fonts lack capitals or draw other signs."""
 
+DRAWING: Final = 1
+"""Raise it with any change to how letters are drawn, so that what was kept is drawn anew."""
 OVERSAMPLING: Final = 2
 """Letters are turned at this many times the final size, and then averaged down."""
 CAP_HEIGHT: Final = 0.68
@@ -63,8 +65,6 @@ class Alphabet:
     The test split has a tenth as many images, from another random stream.
     """
 
-    known: ClassVar[tuple[int, Shape] | None] = None  # it follows from the settings
-
     size: Annotated[int, Field(ge=8, le=256)] = 28
     """Height and width of an image in pixels."""
 
@@ -73,6 +73,10 @@ class Alphabet:
 
     seed: Annotated[int, Field(ge=0)] = 0
     """Where the random angles, sizes, places and typefaces start; the same seed, the same bytes."""
+
+    @property
+    def known(self) -> tuple[int, Shape]:
+        return self.num_images, (1, self.size, self.size)
 
     def load(self, split: Split, root: Path | None) -> RawImages:
         num_images = self.num_images if split == "train" else self.num_images // 10
@@ -83,7 +87,7 @@ class Alphabet:
             "split": split,
             "matplotlib": _matplotlib_version(),
             "pillow": PIL.__version__,
-            "drawing": [OVERSAMPLING, CAP_HEIGHT, MAX_RADIUS, MIN_SCALE, MAX_SHIFT, *TYPEFACES],
+            "drawing": DRAWING,
         }
         images = _cached(recipe)
         if images is None:

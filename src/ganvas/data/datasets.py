@@ -88,10 +88,12 @@ class EMNISTLetters:
     published transposed and sorted by class; here they are upright, in the published order.
     """
 
-    known: ClassVar[tuple[int, Shape] | None] = None  # it follows from the split
-
     split: Literal["train", "test"] = "train"
     """The published split to train on; the small test split is often the only one at hand."""
+
+    @property
+    def known(self) -> tuple[int, Shape]:
+        return (124_800 if self.split == "train" else 20_800), (1, 28, 28)
 
     def load(self, split: Split, root: Path | None) -> RawImages:
         if split == "test" and self.split == "test":

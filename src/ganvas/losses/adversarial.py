@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from typing import Annotated
 
 import torch
 import torch.nn.functional as F
+from pydantic import Field
 from pydantic.dataclasses import dataclass
 from torch import Tensor
 
@@ -17,20 +19,26 @@ from ganvas.registry import CHECKED, LOSSES
 class Smoothable(ABC):
     """A loss against target labels, which can be smoothed (Salimans et al. 2016, section 3.4)."""
 
-    real_target: Probability = 1.0
-    """D's target for real images."""
+    # Fields do not inherit docstrings, hence the descriptions.
+    real_target: Annotated[Probability, Field(description="D's target for real images.")] = 1.0
 
-    fake_target: Probability = 0.0
-    """D's target for fake images."""
+    fake_target: Annotated[Probability, Field(description="D's target for fake images.")] = 0.0
 
-    generator_target: Probability = 1.0
-    """What G wants D to say of its images."""
+    generator_target: Annotated[
+        Probability, Field(description="What G wants D to say of its images.")
+    ] = 1.0
 
-    flip: bool = False
-    """Train with 1 - target, so that D says how fake an image is."""
+    flip: Annotated[
+        bool, Field(description="Train with 1 - target, so that D says how fake an image is.")
+    ] = False
 
-    d_scale: float = 1.0
-    """Factor on D's loss; 0.5 makes the sum of the two means their average."""
+    d_scale: Annotated[
+        float,
+        Field(
+            gt=0,
+            description="Factor on D's loss; 0.5 makes the sum of the two means their average.",
+        ),
+    ] = 1.0
 
     def discriminator(self, real: Tensor, fake: Tensor) -> Tensor:
         """D's loss, a scalar, from its logits (N,) on real and on fake images."""

@@ -50,9 +50,14 @@ def fit(
     folder: RunFolder,
     reporter: Reporter,
     data_root: Path | None = None,
-    resume: Path | None = None,
+    *,
+    resume: bool = False,
+    checkpoint: Path | None = None,
 ) -> Trained:
-    """Train `run` in `folder`, from the checkpoint `resume` if one is given.
+    """Train `run` in `folder`.
+
+    With `resume` go on with the run in there: from `checkpoint`, or from its newest one, or from
+    the start if it was stopped before the first.
 
     Raises:
         UsageError: the data or the settings do not fit; nothing has been written then.
@@ -60,7 +65,7 @@ def fit(
     """
     device = _device(run.train.device)
     with torch.random.fork_rng([device] if device.type == "cuda" else []):
-        session = _open(run, folder, device, data_root, resume)
+        session = _open(run, folder, reporter, device, data_root, resume, checkpoint)
         try:
             return _train(session, reporter)
         finally:
@@ -83,7 +88,13 @@ class _Session:
 
 
 def _open(
-    run: Run, folder: RunFolder, device: torch.device, data_root: Path | None, resume: Path | None
+    run: Run,
+    folder: RunFolder,
+    reporter: Reporter,
+    device: torch.device,
+    data_root: Path | None,
+    resume: bool,
+    checkpoint: Path | None,
 ) -> _Session:
     """Load the data, build the nets, and make or reopen the run folder."""
     data = load_images(run.data, run.preprocess, "train", data_root)
@@ -94,12 +105,13 @@ def _open(
         device, {"images": len(data), "shape": data.shape, "sha256": fingerprint(data.images)}
     )
     if resume:
-        _check_environment(folder, record)
-        load_checkpoint(state, resume)
+        _check_environment(folder, record, reporter)
+        if folder.checkpoints():
+            load_checkpoint(state, checkpoint or folder.checkpoints()[-1])
         folder.rewind_log(state.step)
     else:
         folder.create(run, record)
-        _write_sheet(folder.reals, run, _some_reals(run, data))
+    _write_sheet(folder.reals, run, _some_reals(run, data))
     return _Session(
         run=run,
         folder=folder,
@@ -129,7 +141,7 @@ def _train(session: _Session, reporter: Reporter) -> Trained:
         return run.latent.sample(num, state.latents)
 
     clock = time.perf_counter() - state.seconds
-    alarm: Alarm | None = None
+    alarms: list[Alarm] = []
 
     with _signals() as stopped:
         while state.step < total and not stopped.is_set():
@@ -143,14 +155,14 @@ def _train(session: _Session, reporter: Reporter) -> Trained:
             if state.step % every["log"] == 0 or last:
                 line = _log(session, time.perf_counter() - clock)
                 reporter.line(line, total)
-                alarm = check_losses(run.watchdog, line, state.memory)
+                alarms += check_losses(run.watchdog, line, state.memory)
             if state.step % every["sample"] == 0 or last:
-                alarm = alarm or _sample(session)
-            if alarm:
-                if alarm.action == "stop":
-                    break
+                alarms += _sample(session)
+            for alarm in alarms:
                 reporter.warn(alarm.message)
-                alarm = None
+            if any(alarm.action == "stop" for alarm in alarms):
+                break
+            alarms.clear()
             if state.step % every["checkpoint"] == 0 or last:
                 state.seconds = time.perf_counter() - clock
                 _checkpoint(session)
@@ -159,13 +171,14 @@ def _train(session: _Session, reporter: Reporter) -> Trained:
         reporter.stop()
         state.seconds = time.perf_counter() - clock
         finished = state.step == total
-        if not finished and not alarm:
+        if not finished and not alarms:
             _checkpoint(session)
         plot_losses(folder.losses, run.recipe, folder.read_log())
         animate(folder.animation, folder.samples())
-    if alarm:
+    if alarms:
         raise RunError(
-            f"stopped: {alarm.message} (the newest checkpoint in {folder.path} is from before that)"
+            f"stopped: {'; '.join(alarm.message for alarm in alarms)} "
+            f"(the newest checkpoint in {folder.path} is from before that)"
         )
     return Trained(folder.path, state.step, schedule.images_at(state.step), state.seconds, finished)
 
@@ -203,7 +216,7 @@ def _log(session: _Session, seconds: float) -> dict[str, float]:
     return line | means
 
 
-def _sample(session: _Session) -> Alarm | None:
+def _sample(session: _Session) -> list[Alarm]:
     """Draw the grid of fixed latents, and look at it for collapse."""
     run, state = session.run, session.state
     fakes = draw_sheet(state.G, session.grid_latents, run.model)
@@ -228,6 +241,7 @@ def _checkpoint(session: _Session) -> None:
     run, state, folder = session.run, session.state, session.folder
     if not all(_is_finite(net) for net in (state.G, state.D)):
         return
+    folder.flush_log()  # before the checkpoint, which promises that the log goes this far
     save_checkpoint(state, folder.checkpoint(state.step))
     folder.prune_checkpoints(run.output.keep_checkpoints)
     images = session.schedule.images_at(state.step)
@@ -293,13 +307,19 @@ def _check_last_batch(schedule: Schedule, state: State) -> None:
         )
 
 
-def _check_environment(folder: RunFolder, record: Mapping[str, Any]) -> None:
+def _check_environment(folder: RunFolder, record: Mapping[str, Any], reporter: Reporter) -> None:
     """A run goes on only with the data that it began with."""
     before = folder.read_environment()
     if before["data"]["sha256"] != record["data"]["sha256"]:
         raise UsageError(
             f"--resume: the images are not those that '{folder.path}' was trained on "
             f"(SHA-256 {record['data']['sha256'][:12]}…, recorded {before['data']['sha256'][:12]}…)"
+        )
+    changed = [key for key in record if key != "data" and record[key] != before.get(key)]
+    if changed:
+        reporter.warn(
+            f"{', '.join(changed)} changed since '{folder.path}' was begun (see its env.json), "
+            "so the run may not end bit-identical to one that was never stopped"
         )
 
 

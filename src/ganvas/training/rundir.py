@@ -116,11 +116,14 @@ class RunFolder:
         write_file(self.log, "".join(json.dumps(line) + "\n" for line in kept).encode())
 
     def append_log(self, line: Mapping[str, float]) -> None:
-        """Add a line, on disk when this returns; values that are not finite are written as null."""
+        """Add a line; values that are not finite are written as null."""
         finite = {key: value if math.isfinite(value) else None for key, value in line.items()}
         with writing(self.log), self.log.open("a", encoding="utf-8") as file:
             file.write(json.dumps(finite) + "\n")
-            file.flush()
+
+    def flush_log(self) -> None:
+        """Have what was logged so far on disk when this returns."""
+        with writing(self.log), self.log.open("a") as file:
             os.fsync(file.fileno())
 
 

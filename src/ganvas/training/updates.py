@@ -15,7 +15,7 @@ from pydantic.dataclasses import dataclass
 from torch import Tensor, nn
 
 from ganvas.config import Positive
-from ganvas.errors import UsageError
+from ganvas.errors import RunError, UsageError
 from ganvas.protocols import Loss
 from ganvas.registry import CHECKED, UPDATES
 from ganvas.training.state import State
@@ -181,7 +181,9 @@ def apply(optimizer: torch.optim.Optimizer, net: nn.Module, gradients: Iterable[
 @UPDATES.register("controller")
 @dataclass(frozen=True, kw_only=True, config=CHECKED)
 class Controller:
-    """The losses seen last decide which updates a step takes, as MNIST-classes GAN trains.
+    """The losses seen last decide which updates a step takes.
+
+    Source: MNIST-classes GAN (TensorFlow 1, 2017).
 
     D has two optimizers, one for its loss on reals and one for its loss on fakes, with moments of
     their own. The losses start as G 0, D on reals 1, D on fakes 1.
@@ -216,6 +218,11 @@ class Controller:
                 scalars = self.update(name, term, state, loss, real, latents)
                 seen |= {key: float(scalars[key]) for _, key, _ in decisions}  # a device sync
                 counts[f"count/{name}"] += 1
+        if not scalars:  # nor will a later step change anything: the losses seen stay what they are
+            raise RunError(
+                "no loss is above its threshold, so neither net will move again; lower one of "
+                "update.d_fake_threshold, update.g_threshold and update.d_real_threshold"
+            )
         return scalars | {key: real.new_tensor(value) for key, value in counts.items()}
 
     def update(

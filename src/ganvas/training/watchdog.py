@@ -28,44 +28,47 @@ class Alarm:
 
 def check_losses(
     settings: Watchdog, line: Mapping[str, float], memory: dict[str, float]
-) -> Alarm | None:
+) -> list[Alarm]:
     """Look at a log line; `memory` carries counts from line to line."""
     where = f"at {line['images']:,.0f} images"
     bad = [key for key, value in line.items() if "loss" in key and not math.isfinite(value)]
     if bad:
-        return Alarm(
+        alarm = Alarm(
             f"{' and '.join(bad)} not finite {where}; "
             "try a lower --learning-rate, or resume from an earlier checkpoint",
             settings.not_finite,
         )
+        return [alarm]
     dead = abs(line["D/loss"]) < DEAD_LOSS
     memory["dead_lines"] = memory.get("dead_lines", 0) + 1 if dead else 0
     if memory["dead_lines"] == DEAD_LINES:
-        return Alarm(
+        alarm = Alarm(
             f"D's loss has been below {DEAD_LOSS:g} for {DEAD_LINES} log lines {where}: it tells "
             "real from fake without effort and G learns nothing; try smoothed labels "
             "(--set loss.real_target=0.9) or a lower learning rate for D",
             settings.dead_discriminator,
         )
-    return None
+        return [alarm]
+    return []
 
 
 def check_samples(
     settings: Watchdog, images: int, fakes: Pixels, reals: Pixels, memory: dict[str, float]
-) -> Alarm | None:
+) -> list[Alarm]:
     """Compare how much fakes differ from each other with how much reals do; uint8 (N, C, H, W)."""
     if len(fakes) < 4:
-        return None
+        return []
     collapsed = spread(fakes) < COLLAPSED_SPREAD * spread(reals)
     memory["collapsed_sheets"] = memory.get("collapsed_sheets", 0) + 1 if collapsed else 0
     if memory["collapsed_sheets"] == COLLAPSED_SHEETS:
-        return Alarm(
+        alarm = Alarm(
             f"the last {COLLAPSED_SHEETS} sample sheets show nearly one image only, at "
             f"{images:,} images: G has collapsed; try another --seed, a lower learning rate for "
             "D, or another loss",
             settings.collapse,
         )
-    return None
+        return [alarm]
+    return []
 
 
 def spread(images: Pixels) -> float:

@@ -1,0 +1,34 @@
+# The environment, the package in editable mode, the pre-commit hooks.
+install:
+    pip install -e '.[dev]'
+    pre-commit install
+
+# What pre-commit runs.
+check:
+    ruff format --check .
+    ruff check .
+    mypy
+
+# The fast tests; arguments go to pytest.
+test *args:
+    pytest {{args}}
+
+test-slow *args:
+    pytest -m slow {{args}}
+
+test-gpu *args:
+    pytest -m gpu {{args}}
+
+# Each benchmark prints one table.
+bench name *args:
+    python benchmarks/{{name}}.py {{args}}
+
+# A tiny run through every verb, on the processor, in a temporary folder.
+smoke:
+    #!/usr/bin/env bash
+    set -euo pipefail
+    folder=$(mktemp -d)
+    ganvas train --epochs 4 --device cpu --outdir "$folder/run"
+    ganvas sample "$folder/run" --grid "$folder/grid.png" --walk "$folder/walk.gif"
+    ganvas data inspect digits --sheet "$folder/digits.png"
+    ls "$folder"

@@ -1,0 +1,1 @@
+"""How generated images are measured: one file a metric, from features to a number."""

@@ -1,0 +1,111 @@
+"""The Parzen-window log-likelihood of test images, the oldest number for GANs."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass as plain
+from typing import Annotated, ClassVar, Final
+
+import numpy as np
+from pydantic import Field
+from pydantic.dataclasses import dataclass
+
+from ganvas.config import Positive
+from ganvas.errors import UsageError
+from ganvas.metrics.inputs import Better, Floats, Values, same_width, unit_pixels
+from ganvas.metrics.interval import standard_error
+from ganvas.registry import CHECKED, METRICS
+
+_BLOCK_BYTES: Final = 32 << 20
+"""Size of one block of float64 distances."""
+
+
+@plain(frozen=True)
+class Parzen:
+    """A log-likelihood in nats an image."""
+
+    log_likelihood: float
+    """Mean over the test images."""
+    error: float
+    """Standard error of that mean over the test images."""
+    sigma: float
+    """The width that was chosen."""
+
+
+@METRICS.register("parzen")
+@dataclass(frozen=True, kw_only=True, config=CHECKED)
+class ParzenLogLikelihood:
+    """Parzen-window log-likelihood (Goodfellow et al. 2014, section 5; Breuleux et al. 2011).
+
+    log p(x) = log mean_i exp(-|x - s_i|^2 / (2 sigma^2)) - D log(sigma sqrt(2 pi)), with samples
+    s_i and images x as D pixels in [0, 1]. It sees test images that no sample comes near. It says
+    little of looks: it swings with the samples and sigma, and copies of training images beat all.
+    """
+
+    sigmas: Annotated[int, Field(ge=1)] = 10
+    """Widths tried, evenly spaced in their logarithm."""
+
+    low: Annotated[float, Field(gt=0)] = 0.1
+    """Smallest width, in pixel units of 0 to 1."""
+
+    high: Annotated[float, Field(gt=0)] = 1.0
+    """Largest width."""
+
+    num_held_out: Positive = 1000
+    """Held-out training images, the first ones, on which the width is chosen."""
+
+    better: ClassVar[Mapping[str, Better]] = {"log_likelihood": "higher"}
+
+    def measure(self, samples: Values, held_out: Values, test: Values) -> Parzen:
+        """The log-likelihood of test images under samples, the width chosen on held-out images.
+
+        All are (N, ...) images, uint8 or floats in [0, 1]; the protocol has 10,000 samples.
+
+        Raises:
+            UsageError: fewer than num_held_out images held out, pixels outside [0, 1], not finite,
+                or images that differ in size.
+        """
+        centres = unit_pixels(samples, "samples")
+        chosen_on = unit_pixels(held_out, "held-out images", self.num_held_out)
+        images = unit_pixels(test, "test images")
+        for rows, what in ((chosen_on, "held-out images"), (images, "test images")):
+            same_width(rows, centres, what)
+        sigma = self.choose(centres, chosen_on[: self.num_held_out])
+        values = log_likelihoods(centres, images, np.array([sigma]))[0]
+        return Parzen(float(values.mean()), standard_error(values), sigma)
+
+    def choose(self, samples: Floats, held_out: Floats) -> float:
+        """The width under which held-out rows of pixels are the most likely."""
+        if self.high < self.low:
+            raise UsageError(f"parzen.high: found {self.high}; at least low, {self.low}, is needed")
+        widths = np.logspace(math.log10(self.low), math.log10(self.high), self.sigmas)
+        means = log_likelihoods(samples, held_out, widths).mean(axis=1)
+        return float(widths[means.argmax()])
+
+
+def log_likelihoods(samples: Floats, images: Floats, sigmas: Floats) -> Floats:
+    """Log-likelihood in nats of each row of pixels under each width, (widths, images)."""
+    dims = samples.shape[1]
+    values = np.empty((len(sigmas), len(images)))
+    for rows, squared in _squared_distances(images, samples):
+        least = squared.min(axis=1, keepdims=True)
+        squared -= least
+        for i, sigma in enumerate(sigmas):
+            mean = np.exp(squared / (-2 * sigma**2)).mean(axis=1)
+            values[i, rows] = np.log(mean) - least[:, 0] / (2 * sigma**2)
+    values -= dims * np.log(sigmas * math.sqrt(2 * math.pi))[:, None]
+    return values
+
+
+def _squared_distances(images: Floats, samples: Floats) -> Iterator[tuple[slice, Floats]]:
+    """Rows of images, and their squared distances to all samples, (rows, samples)."""
+    step = max(1, _BLOCK_BYTES // (8 * len(samples)))
+    norms = np.square(samples).sum(axis=1)
+    for start in range(0, len(images), step):
+        rows = slice(start, start + step)
+        squared = images[rows] @ samples.T
+        squared *= -2
+        squared += norms
+        squared += np.square(images[rows]).sum(axis=1)[:, None]
+        yield rows, np.maximum(squared, 0, out=squared)

@@ -1,0 +1,75 @@
+"""Precision, recall, density and coverage: are fakes where real images are, and the reverse?"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass as plain
+from typing import ClassVar
+
+import numpy as np
+from pydantic.dataclasses import dataclass
+
+from ganvas.config import Positive
+from ganvas.metrics.distances import nearest, pairs_within
+from ganvas.metrics.inputs import Better, Values, feature_pair
+from ganvas.registry import CHECKED, METRICS
+
+
+@plain(frozen=True)
+class PRDC:
+    """Shares in [0, 1], save density, which can exceed 1."""
+
+    precision: float
+    """Share of fakes inside the ball of at least one real image."""
+    recall: float
+    """Share of real images inside the ball of at least one fake."""
+    density: float
+    """Mean number of real balls that a fake is in, divided by k; about 1 at best."""
+    coverage: float
+    """Share of real images with at least one fake inside their ball."""
+
+
+@METRICS.register("prdc")
+@dataclass(frozen=True, kw_only=True, config=CHECKED)
+class PrecisionRecallDensityCoverage:
+    """Precision and recall (Kynkäänniemi et al. 2019, equation 1), density and coverage (Naeem et
+    al. 2020, equations 4 and 5).
+
+    The ball of an image reaches to its k-th nearest other image of the same set; its surface does
+    not belong to it, so k + 1 equal images have no ball. They see fakes off the data (precision,
+    density) and data without fakes (recall, coverage). They miss how often a mode comes up, and
+    recall and precision are fooled by outliers; all four depend on the numbers of images and k.
+    """
+
+    k: Positive = 5
+    """Which nearest neighbour a ball reaches to."""
+
+    better: ClassVar[Mapping[str, Better]] = {
+        "precision": "higher",
+        "recall": "higher",
+        "density": "higher",
+        "coverage": "higher",
+    }
+
+    def measure(self, real: Values, fake: Values) -> PRDC:
+        """The four numbers from real features (N, D) and fake ones (M, D).
+
+        Raises:
+            UsageError: k images or fewer; not finite; rows differ in length.
+        """
+        x, y = feature_pair(real, fake, self.k + 1)
+        real_radii, fake_radii = (
+            nearest(rows, rows, self.k, exclude_self=True).distances[:, -1] for rows in (x, y)
+        )
+        real_balls = np.zeros(len(y), np.int64)
+        covered, recalled = np.zeros(len(x), bool), np.zeros(len(x), bool)
+        for in_real, in_fake in pairs_within(x, y, real_radii[:, None], fake_radii[None]):
+            real_balls += np.bincount(in_real[1], minlength=len(y))
+            covered[in_real[0]] = True
+            recalled[in_fake[0]] = True
+        return PRDC(
+            precision=float((real_balls > 0).mean()),
+            recall=float(recalled.mean()),
+            density=float(real_balls.mean() / self.k),
+            coverage=float(covered.mean()),
+        )

@@ -1,0 +1,588 @@
+"""Each update rule equals the same update written by hand with plain gradient descent.
+
+`Hand` below repeats the method with matrix products, explicit gradients and `p -= rate * g`. It
+shares no code with the rules: no optimizer, no module, no loss component.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from ganvas import config
+from ganvas.errors import RunError
+from ganvas.losses.adversarial import NonSaturating
+from ganvas.training.state import State, new_state
+from ganvas.training.updates import Alternating, Controller, Simultaneous
+
+RATE = {"G": 0.3, "D": 0.2, "D_real": 0.2, "D_fake": 0.1}
+REAL_TARGET, FAKE_TARGET, G_TARGET, SCALE = 0.9, 0.2, 0.8, 0.7
+LOSS = NonSaturating(
+    real_target=REAL_TARGET, fake_target=FAKE_TARGET, generator_target=G_TARGET, d_scale=SCALE
+)
+
+
+@pytest.fixture(autouse=True)
+def double_precision() -> Iterator[None]:
+    torch.set_default_dtype(torch.float64)
+    yield
+    torch.set_default_dtype(torch.float32)
+
+
+class Picture(nn.Module):
+    def forward(self, x: Tensor) -> Tensor:
+        return x.reshape(-1, 1, 2, 2)
+
+
+class Score(nn.Module):
+    def forward(self, x: Tensor) -> Tensor:
+        return x.reshape(-1)
+
+
+def fresh_state(rule: Any, seed: int = 0) -> State:
+    """Small nets, BatchNorm in G, and SGD optimizers."""
+    torch.manual_seed(seed)
+    G = nn.Sequential(nn.Linear(3, 6), nn.BatchNorm1d(6), nn.Tanh(), nn.Linear(6, 4), Picture())
+    D = nn.Sequential(nn.Flatten(), nn.Linear(4, 5), nn.LeakyReLU(0.2), nn.Linear(5, 1), Score())
+    nn.init.normal_(G[1].weight, 1.0, 0.3)
+    nn.init.normal_(G[1].bias, 0.0, 0.3)
+    nets = {"G": G, "D": D}
+    optimizers: dict[str, torch.optim.Optimizer] = {
+        name: torch.optim.SGD(nets[net].parameters(), lr=RATE[name])
+        for name, net in rule.optimizers.items()
+    }
+    return State(G, D, optimizers, torch.Generator().manual_seed(7))
+
+
+def noise(seed: int = 7) -> Callable[[int], Tensor]:
+    rng = torch.Generator().manual_seed(seed)
+    return lambda num: torch.randn(num, 3, generator=rng)
+
+
+def reals(num: int, seed: int) -> Tensor:
+    return torch.rand(num, 1, 2, 2, generator=torch.Generator().manual_seed(seed)) * 2 - 1
+
+
+# The method by hand
+
+
+def bce(logits: Tensor, target: float) -> Tensor:
+    return -(target * torch.log(torch.sigmoid(logits))).mean() - (
+        (1 - target) * torch.log(1 - torch.sigmoid(logits))
+    ).mean()
+
+
+@dataclass
+class Hand:
+    g: list[Tensor]
+    d: list[Tensor]
+    mean: Tensor
+    var: Tensor
+    draw: Callable[[int], Tensor]
+    seen: dict[str, float] = field(default_factory=lambda: {"g": 0.0, "real": 1.0, "fake": 1.0})
+
+    @classmethod
+    def of(cls, state: State) -> Hand:
+        copies = [[p.detach().clone() for p in net.parameters()] for net in (state.G, state.D)]
+        norm = state.G[1]
+        return cls(*copies, norm.running_mean.clone(), norm.running_var.clone(), noise())
+
+    def G(self, z: Tensor, g: list[Tensor], inference: bool = False) -> Tensor:
+        w1, b1, gamma, beta, w2, b2 = g
+        h = z @ w1.T + b1
+        mean, var = h.mean(0), ((h - h.mean(0)) ** 2).mean(0)
+        if inference:
+            mean, var = self.mean, self.var
+        else:
+            unbiased = var.detach() * len(h) / (len(h) - 1)
+            self.mean = 0.9 * self.mean + 0.1 * mean.detach()
+            self.var = 0.9 * self.var + 0.1 * unbiased
+        h = torch.tanh((h - mean) / torch.sqrt(var + 1e-5) * gamma + beta)
+        return (h @ w2.T + b2).reshape(-1, 1, 2, 2)
+
+    def D(self, x: Tensor, d: list[Tensor]) -> Tensor:
+        w1, b1, w2, b2 = d
+        h = x.reshape(-1, 4) @ w1.T + b1
+        return (torch.where(h > 0, h, 0.2 * h) @ w2.T + b2)[:, 0]
+
+    def move(self, weights: list[Tensor], gradients: tuple[Tensor, ...], rate: float) -> None:
+        for p, g in zip(weights, gradients, strict=True):
+            p -= rate * g
+
+    def down(self, net: str, loss: Callable[[list[Tensor]], Tensor], rate: float) -> None:
+        weights = self.g if net == "g" else self.d
+        leaves = [p.clone().requires_grad_() for p in weights]
+        self.move(weights, torch.autograd.grad(loss(leaves), leaves), rate)
+
+    def d_loss(self, d: list[Tensor], real: Tensor, fake: Tensor) -> Tensor:
+        return SCALE * (bce(self.D(real, d), REAL_TARGET) + bce(self.D(fake, d), FAKE_TARGET))
+
+    def alternating(self, rule: Alternating, batches: list[Tensor]) -> None:
+        num = len(batches[-1])
+        leaves = shared = None
+        if rule.fakes == "shared":
+            leaves = [p.clone().requires_grad_() for p in self.g]
+            shared = self.G(self.draw(num), leaves)
+
+        def generator() -> None:
+            if shared is None:
+                z = self.draw(num)
+                self.down("g", lambda g: bce(self.D(self.G(z, g), self.d), G_TARGET), RATE["G"])
+            else:
+                loss = bce(self.D(shared, [p.clone() for p in self.d]), G_TARGET)
+                assert leaves is not None
+                self.move(self.g, torch.autograd.grad(loss, leaves), RATE["G"])
+
+        def discriminator(real: Tensor) -> None:
+            if rule.d_batch == "merged":
+                real = real[: len(real) // 2]
+            if shared is None:
+                fake = self.G(self.draw(len(real)), self.g, rule.fake_mode == "inference")
+            else:
+                fake = shared.detach()[: len(real)]
+            if rule.d_batch == "separate":
+                self.down("d", lambda d: bce(self.D(real, d), REAL_TARGET), RATE["D"])
+                self.down("d", lambda d: bce(self.D(fake, d), FAKE_TARGET), RATE["D"])
+            else:
+                self.down("d", lambda d: self.d_loss(d, real, fake), RATE["D"])
+
+        if rule.first == "generator":
+            generator()
+        for real in batches:
+            discriminator(real)
+        if rule.first == "discriminator":
+            generator()
+
+    def simultaneous(self, real: Tensor) -> None:
+        g = [p.clone().requires_grad_() for p in self.g]
+        d = [p.clone().requires_grad_() for p in self.d]
+        fake = self.G(self.draw(len(real)), g)
+        for_g = torch.autograd.grad(bce(self.D(fake, d), G_TARGET), g, retain_graph=True)
+        for_d = torch.autograd.grad(self.d_loss(d, real, fake), d)
+        self.move(self.g, for_g, RATE["G"])
+        self.move(self.d, for_d, RATE["D"])
+
+    def controller(self, rule: Controller, real: Tensor) -> list[str]:
+        done = []
+        for name, limit in (
+            ("fake", rule.d_fake_threshold),
+            ("g", rule.g_threshold),
+            ("real", rule.d_real_threshold),
+        ):
+            if self.seen[name] <= limit:
+                continue
+            done.append(name)
+            g = [p.clone().requires_grad_() for p in self.g]
+            d = [p.clone().requires_grad_() for p in self.d]
+            fake = self.D(self.G(self.draw(len(real)), g), d)
+            terms = {
+                "g": bce(fake, G_TARGET),
+                "real": bce(self.D(real, d), REAL_TARGET),
+                "fake": bce(fake, FAKE_TARGET),
+            }
+            self.seen = {key: value.item() for key, value in terms.items()}
+            if name == "g":
+                self.move(self.g, torch.autograd.grad(terms["g"], g), RATE["G"])
+            else:
+                self.move(self.d, torch.autograd.grad(terms[name], d), RATE[f"D_{name}"])
+        return done
+
+
+def assert_same(state: State, hand: Hand) -> None:
+    for made, expected in (
+        (list(state.G.parameters()), hand.g),
+        (list(state.D.parameters()), hand.d),
+        ([state.G[1].running_mean, state.G[1].running_var], [hand.mean, hand.var]),
+    ):
+        torch.testing.assert_close(made, expected, rtol=1e-10, atol=1e-12)
+
+
+def weights(net: nn.Module) -> list[Tensor]:
+    return [p.detach().clone() for p in net.parameters()]
+
+
+def all_equal(a: list[Tensor], b: list[Tensor]) -> bool:
+    return all(torch.equal(x, y) for x, y in zip(a, b, strict=True))
+
+
+ALTERNATING = [
+    Alternating(first=first, d_steps=d_steps, fakes=fakes, d_batch=d_batch, fake_mode=fake_mode)
+    for first, d_steps, fakes, d_batch, fake_mode in itertools.product(
+        ("discriminator", "generator"),
+        (1, 3),
+        ("fresh", "shared"),
+        ("summed", "merged", "separate"),
+        ("training", "inference"),
+    )
+    if not (fakes == "shared" and fake_mode == "inference")
+]
+
+
+@pytest.mark.parametrize("rule", ALTERNATING, ids=str)
+def test_alternating_equals_two_rounds_by_hand(rule: Alternating) -> None:
+    state, latents = fresh_state(rule), noise()
+    hand = Hand.of(state)
+    before = weights(state.G), weights(state.D)
+    for round_ in range(2):
+        batches = [reals(6, 10 * round_ + i) for i in range(rule.d_steps)]
+        rule.step(state, LOSS, torch.cat(batches), latents)
+        hand.alternating(rule, batches)
+        assert_same(state, hand)
+    assert not all_equal(before[0], weights(state.G)) and not all_equal(before[1], weights(state.D))
+
+
+def test_simultaneous_equals_two_rounds_by_hand() -> None:
+    state, latents = fresh_state(Simultaneous()), noise()
+    hand = Hand.of(state)
+    for round_ in range(2):
+        Simultaneous().step(state, LOSS, reals(6, round_), latents)
+        hand.simultaneous(reals(6, round_))
+        assert_same(state, hand)
+
+
+@pytest.mark.parametrize(
+    "rule",
+    [
+        Controller(),
+        Controller(g_threshold=0.1, d_real_threshold=0.1, d_fake_threshold=0.1),
+        Controller(d_fake_threshold=1.5),
+        Controller(d_real_threshold=1.5),
+        Controller(g_threshold=1.5, d_fake_threshold=0.01),
+    ],
+    ids=str,
+)
+def test_controller_equals_rounds_by_hand(rule: Controller) -> None:
+    state, latents = fresh_state(rule), noise()
+    hand = Hand.of(state)
+    if rule.d_fake_threshold > 1:  # so that the first round has something to do
+        hand.seen["g"] = state.memory["G/loss"] = 1.0
+    for round_ in range(4):
+        scalars = rule.step(state, LOSS, reals(6, round_), latents)
+        done = hand.controller(rule, reals(6, round_))
+        counts = {name: scalars[f"count/{name}"].item() for name in ("D_fake", "G", "D_real")}
+        assert counts == {
+            "D_fake": float("fake" in done),
+            "G": float("g" in done),
+            "D_real": float("real" in done),
+        }
+        assert_same(state, hand)
+    assert state.memory["G/loss"] == pytest.approx(hand.seen["g"])
+    assert state.memory["D/loss_real"] == pytest.approx(hand.seen["real"])
+    assert state.memory["D/loss_fake"] == pytest.approx(hand.seen["fake"])
+
+
+# Only the net that is updated moves or gathers gradients
+
+
+def mark_gradients(net: nn.Module) -> None:
+    for p in net.parameters():
+        p.grad = torch.full_like(p, 123.0)
+
+
+def untouched(net: nn.Module) -> bool:
+    return all(p.grad is not None and bool((p.grad == 123.0).all()) for p in net.parameters())
+
+
+@pytest.mark.parametrize("rule", ALTERNATING, ids=str)
+def test_a_half_step_leaves_the_other_net_alone(rule: Alternating) -> None:
+    state, latents = fresh_state(rule), noise()
+    shared = state.G(latents(6)) if rule.fakes == "shared" else None
+
+    mark_gradients(state.G)
+    before = weights(state.G), weights(state.D)
+    rule.discriminator_steps(state, LOSS, [reals(6, 0)], shared, latents)
+    assert all_equal(before[0], weights(state.G)) and untouched(state.G)
+    assert not all_equal(before[1], weights(state.D))
+
+    for p in state.G.parameters():
+        p.grad = None
+    mark_gradients(state.D)
+    before = weights(state.G), weights(state.D)
+    rule.generator_step(state, LOSS, 6, shared, latents)
+    assert all_equal(before[1], weights(state.D)) and untouched(state.D)
+    assert not all_equal(before[0], weights(state.G))
+
+    assert all(p.requires_grad for net in (state.G, state.D) for p in net.parameters())
+    assert state.G.training and state.D.training
+
+
+@pytest.mark.parametrize(
+    ("name", "term", "moved"),
+    [("D_fake", "D/loss_fake", "D"), ("G", "G/loss", "G"), ("D_real", "D/loss_real", "D")],
+)
+def test_a_controlled_step_leaves_the_other_net_alone(name: str, term: str, moved: str) -> None:
+    rule = Controller()
+    state = fresh_state(rule)
+    nets = {"G": state.G, "D": state.D}
+    other = nets["D" if moved == "G" else "G"]
+    mark_gradients(other)
+    before = {key: weights(net) for key, net in nets.items()}
+    rule.update(name, term, state, LOSS, reals(6, 0), noise())
+    assert untouched(other)
+    assert {key: all_equal(before[key], weights(nets[key])) for key in nets} == {
+        "G": moved != "G",
+        "D": moved != "D",
+    }
+    assert all(p.requires_grad for net in nets.values() for p in net.parameters())
+
+
+def test_old_gradients_play_no_part() -> None:
+    for rule in (Alternating(), Simultaneous(), Controller()):
+        states = [fresh_state(rule), fresh_state(rule)]
+        mark_gradients(states[1].G)
+        mark_gradients(states[1].D)
+        for state in states:
+            rule.step(state, LOSS, reals(6, 0), noise())
+        assert all_equal(weights(states[0].G), weights(states[1].G))
+        assert all_equal(weights(states[0].D), weights(states[1].D))
+
+
+# What the nets are shown
+
+
+@dataclass
+class Shown:
+    """What D saw and what G made, in order."""
+
+    to_d: list[Tensor] = field(default_factory=list)
+    by_g: list[Tensor] = field(default_factory=list)
+    g_training: list[bool] = field(default_factory=list)
+
+    def watch(self, state: State) -> Shown:
+        state.D.register_forward_hook(lambda m, x, y: self.to_d.append(x[0].detach().clone()))
+
+        def note(module: nn.Module, _: Any, output: Tensor) -> None:
+            self.by_g.append(output.detach().clone())
+            self.g_training.append(module.training)
+
+        state.G.register_forward_hook(note)
+        return self
+
+
+@pytest.mark.parametrize("first", ["discriminator", "generator"])
+def test_shared_fakes_are_the_very_fakes_that_g_is_trained_on(first: Any) -> None:
+    rule = Alternating(first=first, fakes="shared")
+    state = fresh_state(rule)
+    shown = Shown().watch(state)
+    rule.step(state, LOSS, reals(6, 0), noise())
+    (made,) = shown.by_g
+    places = [1, 2] if first == "discriminator" else [0, 2]
+    assert len(shown.to_d) == 3
+    for place in places:
+        assert torch.equal(shown.to_d[place], made)
+    assert torch.equal(shown.to_d[3 - sum(places)], reals(6, 0))
+
+
+@pytest.mark.parametrize("first", ["discriminator", "generator"])
+def test_fresh_fakes_are_made_from_new_noise_for_each_update(first: Any) -> None:
+    rule = Alternating(first=first, d_steps=3)
+    state = fresh_state(rule)
+    shown = Shown().watch(state)
+    rule.step(state, LOSS, reals(18, 0), noise())
+    assert len(shown.by_g) == 4
+    assert all(not torch.equal(a, b) for a, b in itertools.combinations(shown.by_g, 2))
+
+
+@pytest.mark.parametrize(
+    ("d_batch", "sizes"),
+    [("summed", [8, 8, 8]), ("separate", [8, 8, 8]), ("merged", [8, 8])],
+)
+def test_what_d_sees_at_once(d_batch: Any, sizes: list[int]) -> None:
+    rule = Alternating(d_batch=d_batch)
+    state = fresh_state(rule)
+    shown = Shown().watch(state)
+    real = reals(8, 0)
+    rule.step(state, LOSS, real, noise())
+    assert [len(images) for images in shown.to_d] == sizes
+    if d_batch == "merged":
+        assert torch.equal(shown.to_d[0], torch.cat([real[:4], shown.by_g[0]]))
+        assert [len(images) for images in shown.by_g] == [4, 8]
+    else:
+        assert torch.equal(shown.to_d[0], real) and torch.equal(shown.to_d[1], shown.by_g[0])
+
+
+def test_every_d_step_has_reals_of_its_own() -> None:
+    rule = Alternating(d_steps=3)
+    assert rule.batches_per_step == 3
+    state = fresh_state(rule)
+    shown = Shown().watch(state)
+    real = reals(12, 0)
+    rule.step(state, LOSS, real, noise())
+    assert torch.equal(torch.cat(shown.to_d[0:6:2]), real)
+    assert [len(images) for images in shown.to_d] == [4] * 7
+
+
+@pytest.mark.parametrize("num", [5, 2, 6])
+def test_a_short_last_batch_is_used_up(num: int) -> None:
+    rule = Alternating(d_steps=3)
+    state = fresh_state(rule)
+    state.G[1] = nn.Identity()  # BatchNorm cannot train on one image
+    shown = Shown().watch(state)
+    real = reals(num, 0)
+    rule.step(state, LOSS, real, noise())
+    assert torch.equal(torch.cat(shown.to_d[0:-1:2]), real)
+
+
+def test_inference_fakes_leave_the_running_statistics_alone() -> None:
+    for mode, moves in (("inference", False), ("training", True)):
+        rule = Alternating(fake_mode=mode)  # type: ignore[arg-type]
+        state = fresh_state(rule)
+        shown = Shown().watch(state)
+        before = state.G[1].running_mean.clone()
+        rule.discriminator_steps(state, LOSS, [reals(6, 0)], None, noise())
+        assert torch.equal(before, state.G[1].running_mean) != moves
+        assert shown.g_training == [moves]
+        assert state.G.training
+        before = state.G[1].running_mean.clone()
+        rule.generator_step(state, LOSS, 6, None, noise())
+        assert not torch.equal(before, state.G[1].running_mean)
+        assert shown.g_training[-1], "G trains in training mode"
+
+
+def test_simultaneous_makes_one_pass() -> None:
+    state = fresh_state(Simultaneous())
+    shown = Shown().watch(state)
+    Simultaneous().step(state, LOSS, reals(6, 0), noise())
+    assert len(shown.by_g) == 1
+    assert len(shown.to_d) == 2
+    assert torch.equal(shown.to_d[0], reals(6, 0)) and torch.equal(shown.to_d[1], shown.by_g[0])
+
+
+# What is reported
+
+
+@pytest.mark.parametrize("rule", [Alternating(), Alternating(d_batch="merged"), Simultaneous()], ids=str)
+def test_scalars_are_those_of_the_updates_own_passes(rule: Any) -> None:
+    state = fresh_state(rule)
+    hand, latents = Hand.of(state), noise()
+    real = reals(6, 0)
+    scalars = rule.step(state, LOSS, real, latents)
+    if isinstance(rule, Alternating) and rule.d_batch == "merged":
+        real = real[:3]
+    fake = hand.G(hand.draw(len(real)), hand.g)
+    on_real, on_fake = hand.D(real, hand.d), hand.D(fake, hand.d)
+    expected = {
+        "D/loss_real": bce(on_real, REAL_TARGET).item(),
+        "D/loss_fake": bce(on_fake, FAKE_TARGET).item(),
+        "D/loss": hand.d_loss(hand.d, real, fake).item(),
+        "D/real": torch.sigmoid(on_real).mean().item(),
+        "D/fake": torch.sigmoid(on_fake).mean().item(),
+    }
+    if isinstance(rule, Simultaneous):
+        expected["G/loss"] = bce(on_fake, G_TARGET).item()
+    assert set(scalars) == {*expected, "G/loss"}
+    assert {key: scalars[key].item() for key in expected} == pytest.approx(expected)
+    assert not any(value.requires_grad for value in scalars.values())
+    assert all(value.shape == () for value in scalars.values())
+
+
+# The controller
+
+
+@dataclass
+class Scripted:
+    """A loss whose values do not depend on the nets, and whose gradients do."""
+
+    g: float
+    real: float
+    fake: float
+
+    def scripted(self, logits: Tensor, value: float) -> Tensor:
+        return (logits - logits.detach()).mean() + value
+
+    def generator(self, fake: Tensor) -> Tensor:
+        return self.scripted(fake, self.g)
+
+    def on_real(self, logits: Tensor) -> Tensor:
+        return self.scripted(logits, self.real)
+
+    def on_fake(self, logits: Tensor) -> Tensor:
+        return self.scripted(logits, self.fake)
+
+    def discriminator(self, real: Tensor, fake: Tensor) -> Tensor:
+        return self.on_real(real) + self.on_fake(fake)
+
+    def output(self, logits: Tensor) -> Tensor:
+        return logits
+
+
+def counts(scalars: dict[str, Tensor]) -> tuple[int, int, int]:
+    return tuple(int(scalars[f"count/{name}"]) for name in ("D_fake", "G", "D_real"))  # type: ignore[return-value]
+
+
+def test_the_first_iteration_takes_all_three_kinds_of_step() -> None:
+    rule = Controller()
+    state = fresh_state(rule)
+    with torch.no_grad():
+        for p in state.D.parameters():
+            p.mul_(0.01)  # so that all logits are near 0, all losses near 0.69
+    scalars = rule.step(state, NonSaturating(), reals(6, 0), noise())
+    assert counts(scalars) == (1, 1, 1)
+    for key in ("G/loss", "D/loss_real", "D/loss_fake"):
+        assert state.memory[key] == pytest.approx(0.693, abs=0.05)
+
+
+@pytest.mark.parametrize(
+    ("loss", "first", "second"),
+    [
+        (Scripted(g=0.7, real=0.4, fake=0.5), (1, 1, 0), (0, 1, 0)),
+        (Scripted(g=0.5, real=0.46, fake=0.61), (1, 0, 1), (1, 0, 1)),
+        (Scripted(g=0.51, real=0.45, fake=0.6), (1, 1, 0), (0, 1, 0)),
+        (Scripted(g=0.1, real=0.1, fake=0.9), (1, 0, 0), (1, 0, 0)),
+        (Scripted(g=0.9, real=0.9, fake=0.9), (1, 1, 1), (1, 1, 1)),
+    ],
+    ids=str,
+)
+def test_thresholds_decide_on_the_losses_seen_last(
+    loss: Scripted, first: tuple[int, ...], second: tuple[int, ...]
+) -> None:
+    rule = Controller()
+    state = fresh_state(rule)
+    assert counts(rule.step(state, loss, reals(6, 0), noise())) == first
+    assert counts(rule.step(state, loss, reals(6, 1), noise())) == second
+
+
+def test_a_controller_that_nothing_moves_any_more_says_so() -> None:
+    rule = Controller()
+    state = fresh_state(rule)
+    still = Scripted(g=0.1, real=0.1, fake=0.1)
+    rule.step(state, still, reals(6, 0), noise())
+    with pytest.raises(RunError, match="threshold"):
+        rule.step(state, still, reals(6, 1), noise())
+
+
+def test_the_controller_has_three_optimizers_with_moments_of_their_own() -> None:
+    torch.set_default_dtype(torch.float32)
+    tables = config.read_recipe("mnist-classes").tables
+    run = config.build(config.override(tables, [("latent.dims", 3)]))
+    state = new_state(run, (1, 8, 8), torch.device("cpu"))
+    assert set(state.optimizers) == {"G", "D_real", "D_fake"}
+    trained = {name: o.param_groups[0] for name, o in state.optimizers.items()}
+    for name, net in (("G", state.G), ("D_real", state.D), ("D_fake", state.D)):
+        assert [id(p) for p in trained[name]["params"]] == [id(p) for p in net.parameters()]
+        assert trained[name]["lr"] == 1e-4 and trained[name]["betas"] == (0.9, 0.999)
+
+    state.D.eval()  # no dropout, so that the gradients can be told beforehand
+    real, latents = torch.rand(6, 1, 8, 8), noise()
+    state.memory |= {"G/loss": 0.0, "D/loss_real": 1.0, "D/loss_fake": 1.0}
+    gradients = {}
+    inputs = list(state.D.parameters())
+    z = noise()(6).float()
+    fake = state.D(state.G(z))
+    gradients["D_fake"] = torch.autograd.grad(F.softplus(fake).mean(), inputs)
+    first_moment = {name: state.optimizers[name].state for name in ("D_fake", "D_real")}
+    rule = Controller(g_threshold=100.0)
+    rule.step(state, NonSaturating(), real, lambda num: latents(num).float())
+    moved = [first_moment["D_fake"][p]["exp_avg"] for p in inputs]
+    torch.testing.assert_close(moved, [0.1 * g for g in gradients["D_fake"]], rtol=1e-3, atol=1e-7)
+    others = [first_moment["D_real"][p]["exp_avg"] for p in inputs]
+    assert not any(torch.allclose(a, b) for a, b in zip(moved, others, strict=True))
+    assert all(first_moment[name][p]["step"] == 1 for name in first_moment for p in inputs)
+    assert not state.optimizers["G"].state
