@@ -10,6 +10,10 @@ from typing import Any, NamedTuple
 import numpy as np
 import pytest
 
+# One thread: the nets here are tiny, and threads that wait for each other on a busy machine make
+# them a hundred times slower. Set before torch is imported; processes that tests start inherit it.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 Train = Callable[..., Any]
 
 

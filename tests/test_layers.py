@@ -26,6 +26,7 @@ LAYERS = {
     "models": 1,
     "losses": 1,
     "data": 1,
+    "metrics": 1,
     "training": 2,  # the package itself, which is a docstring
     "training.updates": 2,
     "training.state": 2,
@@ -40,8 +41,8 @@ LAYERS = {
     "__main__": 5,
     "": 5,  # ganvas/__init__.py
 }
-PACKAGES = ("models", "losses", "data")
-"""Families: every module in one has its package's layer."""
+PACKAGES = ("models", "losses", "data", "metrics")
+"""Families: a module in one has its package's layer, unless it has a row of its own."""
 FAMILIES = ("latents", *PACKAGES)
 """Layer 1 side by side: none of them may import another."""
 
@@ -57,7 +58,7 @@ MODULES = {module_name(path): path for path in sorted(SOURCE.rglob("*.py"))}
 def home(module: str) -> str:
     """The row of the table that a module is under."""
     package = module.partition(".")[0]
-    return package if package in PACKAGES else module
+    return package if package in PACKAGES and module not in LAYERS else module
 
 
 class Imports(ast.NodeVisitor):

@@ -163,6 +163,8 @@ def resolve(
         changes += settings.items()
     else:
         changes += [config.parse_setting(text) for text in settings]
+    if {"train.epochs", "train.images"} <= {key for key, _ in changes}:
+        raise UsageError("train.epochs and train.images: found both; give one of them")
     return config.build(config.override(tables, changes))
 
 
@@ -215,7 +217,7 @@ def sample(
         UsageError: there is no generator, or an option is wrong.
         RunError: a file cannot be written.
     """
-    if folder is not None and Path(folder).exists() and any(Path(folder).iterdir()):
+    if folder is not None and Path(folder).exists() and not _is_empty(Path(folder)):
         raise UsageError(f"--folder: '{folder}' is not empty; name a new folder")
     generator = load(what)
     made = generator.sample(num, seed)
@@ -232,6 +234,10 @@ def sample(
         scale = scale_for(frames.shape[2])
         write_gif(Path(walk), [to_pillow(frame, scale) for frame in frames], 80)
     return made
+
+
+def _is_empty(folder: Path) -> bool:
+    return folder.is_dir() and not any(folder.iterdir())
 
 
 def _write_grid(path: Path, images: Pixels) -> None:

@@ -141,6 +141,14 @@ class Train:
     device: str = "auto"
     """cpu, cuda, cuda:N or mps; auto takes the first accelerator there is."""
 
+    precision: Literal["auto", "float32", "bfloat16"] = "auto"
+    """What products of matrices and convolutions are computed in; weights, BatchNorm statistics and
+    losses stay float32. auto: bfloat16 where the device has matrix units for it."""
+
+    fast_convolutions: bool = True
+    """Compute strided convolutions as ordinary ones where that is faster; the sums are the same,
+    in another order."""
+
 
 @dataclass(frozen=True, kw_only=True, config=CHECKED)
 class Output:

@@ -188,28 +188,41 @@ def load(what: str | Path) -> Generator:
         latent = config.component("latent", settings["latent"])
         channels, height, width = (int(size) for size in settings["shape"])
         recipe = str(settings["recipe"])
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        if settings["format"] != FORMAT:
+            raise ValueError(f"format {settings['format']}; this version reads {FORMAT}")
+        if min(channels, height, width) < 1:
+            raise ValueError(f"shape {settings['shape']}")
+        shape = (channels, height, width)
+        with torch.device("meta"):  # shapes only: no memory yet
+            net = model.generator(shape, latent.dims)
+    except KeyError as error:
+        raise UsageError(f"'{folder / _CONFIG}' is damaged: it lacks {error}") from None
+    except (OSError, ValueError, TypeError, AttributeError, RuntimeError) as error:
         raise UsageError(f"'{folder / _CONFIG}' is damaged: {error}") from None
-    shape = (channels, height, width)
-    with torch.device("meta"):  # shapes only: no memory yet
-        net = model.generator(shape, latent.dims)
     images_seen = _read_weights(net, folder / _WEIGHTS)
     return Generator(net.eval().requires_grad_(False), model, latent, shape, recipe, images_seen)
 
 
 def _read_weights(net: nn.Module, path: Path) -> int:
     expected = {key: list(value.shape) for key, value in net.state_dict().items()}
+    types = {key: value.dtype for key, value in net.state_dict().items()}
     try:
         with safe_open(path, "pt") as file:
             found = {key: file.get_slice(key).get_shape() for key in file.keys()}
-            images_seen = int((file.metadata() or {}).get("images_seen", 0))
+            images_seen = (file.metadata() or {}).get("images_seen", "0")
         if found != expected:
             key = min(k for k in expected | found if expected.get(k) != found.get(k))
             raise UsageError(
                 f"'{path}' does not fit its config.json: {key} has shape "
                 f"{found.get(key, 'none')}, expected {expected.get(key, 'none')}"
             )
-        net.load_state_dict(load_file(path), assign=True)
+        weights = load_file(path)
+        if wrong := [key for key in weights if weights[key].dtype != types[key]]:
+            raise UsageError(
+                f"'{path}' does not fit its config.json: {wrong[0]} is of type "
+                f"{weights[wrong[0]].dtype}, expected {types[wrong[0]]}"
+            )
+        net.load_state_dict(weights, assign=True)
     except (OSError, SafetensorError, RuntimeError) as error:
         raise UsageError(f"'{path}' is damaged: {error}") from None
-    return images_seen
+    return int(images_seen) if images_seen.isdecimal() else 0

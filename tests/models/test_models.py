@@ -16,6 +16,7 @@ from ganvas.models.genzoo import GenZooCIFAR10, GenZooMNIST
 from ganvas.models.layers import ToImage
 from ganvas.models.mnist_classes import Enlarge2x, MNISTClasses
 from ganvas.models.modelzoo import ModelZoo
+from ganvas.models.quickstart import Quickstart
 from ganvas.registry import MODELS
 
 
@@ -41,6 +42,15 @@ CASES = {
         1_460_225,
         [(256,), (512,), (1024,), (784,)],
         [(1024,), (512,), (256,), (1,)],
+    ),
+    "quickstart": Case(
+        Quickstart(),
+        MNIST,
+        32,
+        543_760,  # 32*256 + 256 + 2*256, 256*512 + 512 + 2*512, 512*784 + 784
+        533_505,  # 784*512 + 512, 512*256 + 256, 256 + 1
+        [(256,), (512,), (784,)],
+        [(512,), (256,), (1,)],
     ),
     "cs231n-dense": Case(
         CS231nDense(),

@@ -77,7 +77,7 @@ class ClassifierScore:
 @METRICS.register("class-shares")
 @dataclass(frozen=True, kw_only=True, config=CHECKED)
 class ClassShares:
-    """KL of class shares and classes hit (Che et al. 2017; Metz et al. 2017, section 3.3.1).
+    """KL of class shares and classes hit (Che et al. 2017; Metz et al. 2017, section 3.3).
 
     sum_c q_c log(q_c / p_c), with the shares q of fakes and p of real images that the classifier
     puts into class c. It sees dropped and overweight classes. It misses everything within a class,

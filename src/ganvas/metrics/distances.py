@@ -54,7 +54,7 @@ def nearest(
             squared[np.arange(num), rows] = np.inf
         # k pairs lie truly within bound + error, so only pairs screened within bound + 2 error do
         limit = _bound_of_kth(squared, k) + 2 * screen.error[rows]
-        picked = np.flatnonzero(squared <= limit[:, None].astype(np.float32))
+        picked = np.flatnonzero(squared <= limit[:, None].astype(squared.dtype))
         if len(picked) > squared.size // _DENSE:
             exact = screen.exact_block(rows)
             if exclude_self:
@@ -90,7 +90,7 @@ def pairs_within(
         ]
 
 
-def _bound_of_kth(squared: NDArray[np.float32], k: int) -> Floats:
+def _bound_of_kth(squared: Features, k: int) -> Floats:
     """(N,): a number that at least k values of a row do not exceed, nearly the least such."""
     columns = squared.shape[1]
     if columns >= 8 * k * _GROUP:
@@ -105,7 +105,8 @@ class _Screen:
     """Squared distances by a float32 product of rows scaled to norms of at most 1.
 
     [-2x, |x|^2, 1] . [y, 1, |y|^2] = |x - y|^2. A float32 sum of D + 2 products, in any order, of
-    factors that were rounded to float32, errs by at most (D + 4 + a little) 2^-24 (|x| + |y|)^2.
+    factors that were rounded to float32, errs by at most (D + 4 + a little) 2^-24 (|x| + |y|)^2;
+    2^-24 is half of `eps`.
     """
 
     def __init__(self, queries: Features, points: Features) -> None:
@@ -113,9 +114,9 @@ class _Screen:
         centre = points.mean(axis=0, dtype=np.float64)
         norms = [_norms(rows, centre) for rows in (queries, points)]
         self.scale = 1.0 / (max(norm.max() for norm in norms) or 1.0)
-        dims = queries.shape[1]
-        self.left = np.empty((len(queries), dims + 2), np.float32)
-        self.right = np.empty((len(points), dims + 2), np.float32)
+        dims, dtype = queries.shape[1], _precision()
+        self.left = np.empty((len(queries), dims + 2), dtype)
+        self.right = np.empty((len(points), dims + 2), dtype)
         for rows, out in ((queries, self.left), (points, self.right)):
             for part in _parts(len(rows), dims):
                 out[part, :dims] = (rows[part] - centre) * self.scale
@@ -125,26 +126,27 @@ class _Screen:
         self.right[:, dims] = 1
         self.right[:, dims + 1] = (norms[1] * self.scale) ** 2
         reach = (norms[0] + norms[1].max()) * self.scale
-        self.error: Floats = (dims + 8) * 2.0**-24 * reach**2 + 1e-36
+        self.error: Floats = (dims + 8) * float(np.finfo(dtype).eps) / 2 * reach**2 + 1e-36
         """(N,): what a squared distance from a query can be off, in scaled units."""
 
-    def blocks(self) -> Iterator[tuple[Indices, NDArray[np.float32]]]:
+    def blocks(self) -> Iterator[tuple[Indices, Features]]:
         """Row numbers of queries, and their scaled squared distances to all points.
 
         The array of one block is overwritten by the next.
         """
         num = max(1, BLOCK_BYTES // (4 * len(self.points)))
-        buffer = np.empty((min(num, len(self.queries)), len(self.points)), np.float32)
+        buffer = np.empty((min(num, len(self.queries)), len(self.points)), self.left.dtype)
+        right = torch.from_numpy(self.right).T
         for start in range(0, len(self.queries), num):
             rows = np.arange(start, min(start + num, len(self.queries)))
-            yield rows, np.matmul(self.left[rows], self.right.T, out=buffer[: len(rows)])
+            left, squared = torch.from_numpy(self.left[rows]), buffer[: len(rows)]
+            torch.mm(left, right, out=torch.from_numpy(squared))
+            yield rows, squared
 
-    def within(
-        self, rows: Indices, squared: NDArray[np.float32], radii: Floats
-    ) -> tuple[Indices, Indices]:
+    def within(self, rows: Indices, squared: Features, radii: Floats) -> tuple[Indices, Indices]:
         """The pairs of a block with distance < radius; radii are (rows, 1) or (1, points)."""
         limit, error = (radii * self.scale) ** 2, self.error[rows].max()
-        near = np.flatnonzero(squared <= (limit + error).astype(np.float32))
+        near = np.flatnonzero(squared <= (limit + error).astype(squared.dtype))
         row, column = np.divmod(near, len(self.points))
         sure = np.broadcast_to(limit - error, squared.shape)
         unsure = np.flatnonzero(squared[row, column] >= sure[row, column])
@@ -170,6 +172,16 @@ class _Screen:
         for part in _parts(len(self.points), self.points.shape[1]):
             exact[:, part] = _exact(self.queries[rows], self.points[part])
         return exact
+
+
+def _precision() -> type[np.float32] | type[np.float64]:
+    """float64 where float32 products are cut to fewer bits, as autocast and some switches do.
+
+    Those switches have several names, so it is tried out on a product whose error is bounded.
+    """
+    rows = torch.linspace(1, 2, 64 * 64).view(64, 64)
+    error = torch.mm(rows, rows.T).double() - torch.mm(rows.double(), rows.double().T)
+    return np.float32 if error.abs().max() < 72 * 2.0**-24 * 4 * 64 else np.float64
 
 
 def _exact(a: Features, b: Features) -> Floats:

@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass as plain
-from typing import Annotated, ClassVar, Final
+from typing import Annotated, ClassVar
 
 import numpy as np
 import torch
 from pydantic import Field
 from pydantic.dataclasses import dataclass
+from torch import Tensor
 
 from ganvas.config import Positive
-from ganvas.metrics.inputs import Better, Features, Floats, Values, feature_pair
+from ganvas.metrics.inputs import Better, Features, Values, feature_pair
 from ganvas.registry import CHECKED, METRICS
 from ganvas.seeds import stream
 
-_BLOCK: Final = 1024
+BLOCK: int = 1024
 """Rows and columns of one block of the kernel matrix."""
 
 
@@ -55,15 +57,14 @@ class Polynomial:
 
     better: ClassVar[Mapping[str, Better]] = {"distance": "lower"}
 
-    def scaled(self, rows: Features) -> Floats:
+    def scaled(self, rows: Features) -> Tensor:
         """Rows in float64, scaled so that their products are gamma x.y."""
         gamma = 1 / rows.shape[1] if self.gamma is None else self.gamma
-        scaled: Floats = rows * np.float64(np.sqrt(gamma))
-        return scaled
+        return torch.from_numpy(rows).double() * math.sqrt(gamma)
 
-    def matrix(self, x: Floats, y: Floats) -> torch.Tensor:
+    def matrix(self, x: Tensor, y: Tensor) -> Tensor:
         """The kernel of scaled rows (N, D) and (M, D): (N, M), float64."""
-        base = torch.from_numpy(x @ y.T).add_(self.coef)
+        base = torch.mm(x, y.T).add_(self.coef)
         power = base.clone()
         for _ in range(self.degree - 1):
             power.mul_(base)
@@ -73,7 +74,7 @@ class Polynomial:
 @METRICS.register("kernel")
 @dataclass(frozen=True, kw_only=True, config=CHECKED)
 class KernelDistance(Polynomial):
-    """Kernel distance over random subsets (Bińkowski et al. 2018, section 4 and equation 4).
+    """Kernel distance over random subsets (KID of Bińkowski et al. 2018, section 4).
 
     Mean of k over pairs of real images + over pairs of fakes - 2 x over mixed pairs, no image with
     itself. It sees means, spreads and third moments of the features, and its mean does not depend
@@ -106,7 +107,7 @@ class KernelDistance(Polynomial):
             values[i] = self._unbiased(x, y)
         return KernelSubsets(float(values.mean()), float(values.std()))
 
-    def _unbiased(self, x: Floats, y: Floats) -> float:
+    def _unbiased(self, x: Tensor, y: Tensor) -> float:
         num = len(x)
         within = sum(
             float(kernel.sum() - kernel.trace())
@@ -133,27 +134,26 @@ class KernelDistanceExact(Polynomial):
         x, y = (self.scaled(rows) for rows in feature_pair(real, fake, 2))
         mixed_x, mixed_y = self._mixed(x, y)
         # what each image adds: its mean kernel with its own set - with the other set
-        own_x, own_y = self._own(x) - mixed_x, self._own(y) - mixed_y
-        error = 2 * np.sqrt(own_x.var() / len(x) + own_y.var() / len(y))
-        return KernelExact(float(own_x.mean() + own_y.mean()), float(error))
+        of_x, of_y = self._own(x) - mixed_x, self._own(y) - mixed_y
+        variance = of_x.var(correction=0) / len(x) + of_y.var(correction=0) / len(y)
+        return KernelExact(float(of_x.mean() + of_y.mean()), 2 * math.sqrt(variance))
 
-    def _own(self, x: Floats) -> Floats:
+    def _own(self, x: Tensor) -> Tensor:
         """Mean kernel of each row with the other rows, (N,)."""
         sums, _ = self._sums(x, x)
-        themselves = (np.square(x).sum(axis=1) + self.coef) ** self.degree
-        means: Floats = (sums - themselves) / (len(x) - 1)
-        return means
+        themselves = (x.square().sum(dim=1) + self.coef) ** self.degree
+        return (sums - themselves) / (len(x) - 1)
 
-    def _mixed(self, x: Floats, y: Floats) -> tuple[Floats, Floats]:
+    def _mixed(self, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
         """Mean kernel of each row of x with y, (N,), and of each row of y with x, (M,)."""
         of_x, of_y = self._sums(x, y)
         return of_x / len(y), of_y / len(x)
 
-    def _sums(self, x: Floats, y: Floats) -> tuple[Floats, Floats]:
-        of_x, of_y = np.zeros(len(x)), np.zeros(len(y))
-        for i in range(0, len(x), _BLOCK):
-            for j in range(0, len(y), _BLOCK):
-                kernel = self.matrix(x[i : i + _BLOCK], y[j : j + _BLOCK])
-                of_x[i : i + _BLOCK] += kernel.sum(dim=1).numpy()
-                of_y[j : j + _BLOCK] += kernel.sum(dim=0).numpy()
+    def _sums(self, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+        of_x, of_y = x.new_zeros(len(x)), y.new_zeros(len(y))
+        for i in range(0, len(x), BLOCK):
+            for j in range(0, len(y), BLOCK):
+                kernel = self.matrix(x[i : i + BLOCK], y[j : j + BLOCK])
+                of_x[i : i + BLOCK] += kernel.sum(dim=1)
+                of_y[j : j + BLOCK] += kernel.sum(dim=0)
         return of_x, of_y

@@ -5,11 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass as plain
-from typing import Annotated, ClassVar, Final
+from typing import Annotated, ClassVar
 
 import numpy as np
+import torch
 from pydantic import Field
 from pydantic.dataclasses import dataclass
+from torch import Tensor
 
 from ganvas.config import Positive
 from ganvas.errors import UsageError
@@ -17,7 +19,7 @@ from ganvas.metrics.inputs import Better, Floats, Values, same_width, unit_pixel
 from ganvas.metrics.interval import standard_error
 from ganvas.registry import CHECKED, METRICS
 
-_BLOCK_BYTES: Final = 32 << 20
+BLOCK_BYTES: int = 32 << 20
 """Size of one block of float64 distances."""
 
 
@@ -89,23 +91,23 @@ def log_likelihoods(samples: Floats, images: Floats, sigmas: Floats) -> Floats:
     dims = samples.shape[1]
     values = np.empty((len(sigmas), len(images)))
     for rows, squared in _squared_distances(images, samples):
-        least = squared.min(axis=1, keepdims=True)
+        least = squared.amin(dim=1, keepdim=True)
         squared -= least
         for i, sigma in enumerate(sigmas):
-            mean = np.exp(squared / (-2 * sigma**2)).mean(axis=1)
-            values[i, rows] = np.log(mean) - least[:, 0] / (2 * sigma**2)
+            mean = (squared / (-2 * sigma**2)).exp_().mean(dim=1)
+            values[i, rows] = mean.log() - least[:, 0] / (2 * sigma**2)
     values -= dims * np.log(sigmas * math.sqrt(2 * math.pi))[:, None]
     return values
 
 
-def _squared_distances(images: Floats, samples: Floats) -> Iterator[tuple[slice, Floats]]:
+def _squared_distances(images: Floats, samples: Floats) -> Iterator[tuple[slice, Tensor]]:
     """Rows of images, and their squared distances to all samples, (rows, samples)."""
-    step = max(1, _BLOCK_BYTES // (8 * len(samples)))
-    norms = np.square(samples).sum(axis=1)
+    step = max(1, BLOCK_BYTES // (8 * len(samples)))
+    centres = torch.from_numpy(samples)
+    norms = centres.square().sum(dim=1)
     for start in range(0, len(images), step):
         rows = slice(start, start + step)
-        squared = images[rows] @ samples.T
-        squared *= -2
-        squared += norms
-        squared += np.square(images[rows]).sum(axis=1)[:, None]
-        yield rows, np.maximum(squared, 0, out=squared)
+        some = torch.from_numpy(images[rows])
+        squared = torch.addmm(norms, some, centres.T, alpha=-2)
+        squared += some.square().sum(dim=1, keepdim=True)
+        yield rows, squared.clamp_(min=0)

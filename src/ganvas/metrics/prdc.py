@@ -32,11 +32,13 @@ class PRDC:
 @METRICS.register("prdc")
 @dataclass(frozen=True, kw_only=True, config=CHECKED)
 class PrecisionRecallDensityCoverage:
-    """Precision and recall (Kynkäänniemi et al. 2019, equation 1), density and coverage (Naeem et
-    al. 2020, equations 4 and 5).
+    """Precision and recall (Kynkäänniemi et al. 2019, equations 1 and 2), density and coverage
+    (Naeem et al. 2020, section 3), from features (N, D).
 
-    The ball of an image reaches to its k-th nearest other image of the same set; its surface does
-    not belong to it, so k + 1 equal images have no ball. They see fakes off the data (precision,
+    With B(x) the ball around an image that reaches to its k-th nearest other image of its set:
+    precision = mean_j [y_j in some B(x_i)], recall = mean_i [x_i in some B(y_j)],
+    density = mean_j #{i: y_j in B(x_i)} / k, coverage = mean_i [some y_j in B(x_i)].
+    A ball's surface does not belong to it, so k + 1 equal images have no ball. They see fakes off the data (precision,
     density) and data without fakes (recall, coverage). They miss how often a mode comes up, and
     recall and precision are fooled by outliers; all four depend on the numbers of images and k.
     """

@@ -8,7 +8,13 @@ from pydantic.dataclasses import dataclass
 from torch import nn
 
 from ganvas.images import Shape
-from ganvas.models.layers import Logits, ToImage, num_values, require_multiple
+from ganvas.models.layers import (
+    Logits,
+    SameConvTranspose2d,
+    ToImage,
+    num_values,
+    require_multiple,
+)
 from ganvas.protocols import SampleMode
 from ganvas.registry import CHECKED, MODELS
 
@@ -73,10 +79,10 @@ class CS231nDCGAN:
                 nn.ReLU(),
                 nn.BatchNorm1d(num_values(small)),
                 ToImage(small),
-                nn.ConvTranspose2d(128, 64, 4, stride=2, padding=1),
+                SameConvTranspose2d(128, 64, 4, stride=2),
                 nn.ReLU(),
                 nn.BatchNorm2d(64),
-                nn.ConvTranspose2d(64, channels, 4, stride=2, padding=1),
+                SameConvTranspose2d(64, channels, 4, stride=2),
                 nn.Tanh(),
             )
         )

@@ -9,7 +9,14 @@ from pydantic.dataclasses import dataclass
 from torch import nn
 
 from ganvas.images import Shape
-from ganvas.models.layers import Logits, ToImage, num_values, wrong_size
+from ganvas.models.layers import (
+    Logits,
+    SameConv2d,
+    SameConvTranspose2d,
+    ToImage,
+    num_values,
+    wrong_size,
+)
 from ganvas.protocols import SampleMode
 from ganvas.registry import CHECKED, MODELS
 
@@ -65,12 +72,12 @@ class FirstGANDCGAN:
         ]
         for wide, narrow in pairwise(widths):
             layers += [
-                nn.ConvTranspose2d(wide, narrow, 4, stride=2, padding=1, bias=False),
+                SameConvTranspose2d(wide, narrow, 4, stride=2, bias=False),
                 nn.BatchNorm2d(narrow),
                 nn.ReLU(),
             ]
         layers += [
-            nn.ConvTranspose2d(widths[-1], shape[0], 4, stride=2, padding=1, bias=False),
+            SameConvTranspose2d(widths[-1], shape[0], 4, stride=2, bias=False),
             nn.Tanh(),
         ]
         return self._initialised(nn.Sequential(*layers))
@@ -78,12 +85,12 @@ class FirstGANDCGAN:
     def discriminator(self, shape: Shape) -> nn.Module:
         widths = self._widths(shape)
         layers: list[nn.Module] = [
-            nn.Conv2d(shape[0], widths[0], 4, stride=2, padding=1, bias=False),
+            SameConv2d(shape[0], widths[0], 4, stride=2, bias=False),
             nn.LeakyReLU(0.2),
         ]
         for narrow, wide in pairwise(widths):
             layers += [
-                nn.Conv2d(narrow, wide, 4, stride=2, padding=1, bias=False),
+                SameConv2d(narrow, wide, 4, stride=2, bias=False),
                 nn.BatchNorm2d(wide),
                 nn.LeakyReLU(0.2),
             ]

@@ -101,9 +101,8 @@ def _open(
     schedule = config.schedule(run, len(data))
     state = new_state(run, data.shape, device)
     _check_last_batch(schedule, state)
-    record = environment(
-        device, {"images": len(data), "shape": data.shape, "sha256": fingerprint(data.images)}
-    )
+    about_data = {"images": len(data), "shape": data.shape, "sha256": fingerprint(data.images)}
+    record = environment(device, state.precision, about_data)
     if resume:
         _check_environment(folder, record, reporter)
         if folder.checkpoints():
@@ -330,7 +329,8 @@ def _headline(session: _Session, total: int) -> str:
     return (
         f"{run.recipe}: {len(session.data):,} images {height}x{width}x{channels}, "
         f"{total:,} steps of {session.schedule.images_per_step} images {start}"
-        f"on {session.state.latents.device}, in {session.folder.path}"
+        f"on {state.latents.device} in {str(state.precision).removeprefix('torch.')}, "
+        f"in {session.folder.path}"
     )
 
 

@@ -134,7 +134,9 @@ def next_folder(recipe: str, runs: Path = Path("runs")) -> Path:
     return runs / f"{recipe}-{number:03d}"
 
 
-def environment(device: torch.device, data: Mapping[str, Any]) -> dict[str, Any]:
+def environment(
+    device: torch.device, precision: torch.dtype, data: Mapping[str, Any]
+) -> dict[str, Any]:
     """What a run's numbers depend on besides its config: versions, hardware, threads, data."""
     packages = ("ganvas", "torch", "numpy", "pillow", "safetensors", "scikit-learn", "matplotlib")
     source = hashlib.sha256()
@@ -150,6 +152,7 @@ def environment(device: torch.device, data: Mapping[str, Any]) -> dict[str, Any]
         "cpu_capability": torch.backends.cpu.get_cpu_capability(),
         "threads": torch.get_num_threads(),
         "device": torch.cuda.get_device_name(device) if device.type == "cuda" else device.type,
+        "precision": str(precision).removeprefix("torch."),
         "data": dict(data),
     }
 

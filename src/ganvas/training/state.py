@@ -23,6 +23,7 @@ from ganvas.config import Adam, Run
 from ganvas.errors import UsageError
 from ganvas.files import sync_folder, write_file, writing
 from ganvas.images import Shape
+from ganvas.models.layers import SameConv2d, SameConvTranspose2d
 from ganvas.seeds import stream
 
 FORMAT: Final = 1
@@ -38,6 +39,8 @@ class State:
     optimizers: dict[str, torch.optim.Optimizer]
     latents: Generator
     """The stream that training latents are drawn from."""
+    precision: torch.dtype = torch.float32
+    """What products and convolutions are computed in."""
     step: int = 0
     seconds: float = 0.0
     """Training time so far, over all sittings."""
@@ -50,15 +53,47 @@ class State:
     memory: dict[str, float] = field(default_factory=dict)
     """What an update rule or the watchdog remembers from step to step."""
 
+    def generate(self, latents: Tensor) -> Tensor:
+        """G's images of latents (N, dims), shape (N, C, H, W)."""
+        with self._autocast():
+            images: Tensor = self.G(latents)
+        return images
+
+    def judge(self, images: Tensor) -> Tensor:
+        """D's logits of images (N, C, H, W), float32, shape (N,)."""
+        with self._autocast():
+            logits: Tensor = self.D(images)
+        return logits.float()
+
+    def _autocast(self) -> torch.autocast:
+        device = self.latents.device.type
+        return torch.autocast(device, self.precision, enabled=self.precision != torch.float32)
+
 
 def new_state(run: Run, shape: Shape, device: torch.device) -> State:
     """Nets, optimizers and random streams as they are before the first step."""
     torch.manual_seed(run.seed)
     G = run.model.generator(shape, run.latent.dims).to(device)
     D = run.model.discriminator(shape).to(device)
+    for net in (G, D):
+        net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        for module in net.modules():
+            if isinstance(module, (SameConv2d, SameConvTranspose2d)):
+                module.fast = run.train.fast_convolutions
     nets = {"G": (G, run.optim.generator), "D": (D, run.optim.discriminator)}
     optimizers = {name: _adam(*nets[net]) for name, net in run.update.optimizers.items()}
-    return State(G, D, optimizers, Generator(device).manual_seed(stream(run.seed, "latents")))
+    latents = Generator(device).manual_seed(stream(run.seed, "latents"))
+    return State(G, D, optimizers, latents, _precision(run.train.precision, device))
+
+
+def _precision(setting: str, device: torch.device) -> torch.dtype:
+    """The data type that a setting stands for on this device."""
+    if setting != "auto":
+        return torch.bfloat16 if setting == "bfloat16" else torch.float32
+    if device.type == "cuda":
+        return torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float32
+    matrix_units = device.type == "cpu" and torch.cpu._is_amx_tile_supported()
+    return torch.bfloat16 if matrix_units else torch.float32
 
 
 def _adam(net: nn.Module, settings: Adam) -> torch.optim.Optimizer:
@@ -116,13 +151,14 @@ def load_checkpoint(state: State, folder: Path) -> None:
             f"checkpoint '{folder}' is damaged: its SHA-256 is not the recorded one; "
             "resume from another one"
         )
-    if counters["format"] != FORMAT:
+    if counters.get("format") != FORMAT:
         raise UsageError(
-            f"checkpoint '{folder}' has format {counters['format']}; this version reads {FORMAT}"
+            f"checkpoint '{folder}' has format {counters.get('format')}; "
+            f"this version reads {FORMAT}"
         )
     try:
         _unpack(state, tensors, counters)
-    except (KeyError, RuntimeError, ValueError) as error:
+    except (LookupError, RuntimeError, TypeError, ValueError) as error:
         first_line = str(error).splitlines()[0]
         raise UsageError(f"checkpoint '{folder}' does not fit this run: {first_line}") from None
 
@@ -153,6 +189,9 @@ def _pack(state: State) -> tuple[dict[str, Tensor], dict[str, Any]]:
 
 def _unpack(state: State, tensors: dict[str, Tensor], counters: dict[str, Any]) -> None:
     device = state.latents.device
+    names = {key.split(".")[1] for key in tensors if key.startswith("optimizer.")}
+    if unknown := sorted(names - set(state.optimizers)):
+        raise ValueError(f"it has an optimizer {unknown[0]}, the run {', '.join(state.optimizers)}")
     for name, net in (("G", state.G), ("D", state.D)):
         net.load_state_dict(_under(tensors, f"{name}."))
     for name, optimizer in state.optimizers.items():
@@ -160,6 +199,7 @@ def _unpack(state: State, tensors: dict[str, Tensor], counters: dict[str, Any]) 
         for key, value in _under(tensors, f"optimizer.{name}.").items():
             index, _, moment = key.partition(".")
             moments.setdefault(int(index), {})[moment] = value
+        _check_moments(name, optimizer, moments)
         optimizer.load_state_dict(optimizer.state_dict() | {"state": moments})
     state.sums = {key: value.to(device) for key, value in _under(tensors, "sums.").items()}
     state.step, state.seconds = counters["step"], counters["seconds"]
@@ -169,6 +209,21 @@ def _unpack(state: State, tensors: dict[str, Tensor], counters: dict[str, Any]) 
     state.latents.set_state(tensors["rng.latents"])
     if device.type == "cuda":
         torch.cuda.set_rng_state(tensors["rng.cuda"], device)
+
+
+def _check_moments(
+    name: str, optimizer: torch.optim.Optimizer, moments: dict[int, dict[str, Tensor]]
+) -> None:
+    """ValueError unless each moment has its parameter's shape, which PyTorch does not check."""
+    parameters = optimizer.param_groups[0]["params"]
+    for index, values in moments.items():
+        for moment in ("exp_avg", "exp_avg_sq"):
+            found, expected = values[moment].shape, parameters[index].shape
+            if found != expected:
+                raise ValueError(
+                    f"optimizer {name} has moments of shape {list(found)} for a parameter of "
+                    f"shape {list(expected)}"
+                )
 
 
 def _under(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:

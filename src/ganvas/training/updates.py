@@ -86,7 +86,7 @@ class Alternating:
 
     def step(self, state: State, loss: Loss, real: Tensor, latents: Latents) -> Scalars:
         batches = [batch for batch in real.tensor_split(self.d_steps) if len(batch)]
-        shared = state.G(latents(len(batches[-1]))) if self.fakes == "shared" else None
+        shared = state.generate(latents(len(batches[-1]))) if self.fakes == "shared" else None
         if self.first == "generator":
             scalars = self.generator_step(state, loss, len(batches[-1]), shared, latents)
             return self.discriminator_steps(state, loss, batches, shared, latents) | scalars
@@ -110,18 +110,18 @@ class Alternating:
                 fake = shared.detach()[: len(real)]
             else:
                 with torch.no_grad(), inference(state.G, self.fake_mode == "inference"):
-                    fake = state.G(latents(len(real)))
+                    fake = state.generate(latents(len(real)))
 
             if self.d_batch == "separate":
-                real_logits = state.D(real)
+                real_logits = state.judge(real)
                 descend(state.optimizers["D"], loss.on_real(real_logits))
-                fake_logits = state.D(fake)
+                fake_logits = state.judge(fake)
                 descend(state.optimizers["D"], loss.on_fake(fake_logits))
             elif self.d_batch == "merged":
-                real_logits, fake_logits = state.D(torch.cat([real, fake])).split(half)
+                real_logits, fake_logits = torch.split(state.judge(torch.cat([real, fake])), half)
                 descend(state.optimizers["D"], loss.discriminator(real_logits, fake_logits))
             else:
-                real_logits, fake_logits = state.D(real), state.D(fake)
+                real_logits, fake_logits = state.judge(real), state.judge(fake)
                 descend(state.optimizers["D"], loss.discriminator(real_logits, fake_logits))
         return discriminator_scalars(loss, real_logits.detach(), fake_logits.detach())
 
@@ -130,8 +130,8 @@ class Alternating:
     ) -> Scalars:
         """Update G once on `num` fakes; D is frozen while gradients pass through it."""
         with frozen(state.D):
-            fake = shared if shared is not None else state.G(latents(num))
-            value = loss.generator(state.D(fake))
+            fake = shared if shared is not None else state.generate(latents(num))
+            value = loss.generator(state.judge(fake))
             descend(state.optimizers["G"], value)
         return {"G/loss": value.detach()}
 
@@ -159,8 +159,8 @@ class Simultaneous:
     batches_per_step: ClassVar[int] = 1
 
     def step(self, state: State, loss: Loss, real: Tensor, latents: Latents) -> Scalars:
-        real_logits = state.D(real)
-        fake_logits = state.D(state.G(latents(len(real))))
+        real_logits = state.judge(real)
+        fake_logits = state.judge(state.generate(latents(len(real))))
         g_loss = loss.generator(fake_logits)
         d_loss = loss.discriminator(real_logits, fake_logits)
 
@@ -230,7 +230,10 @@ class Controller:
     ) -> Scalars:
         """One optimizer's step on its term, and all terms as they were before it."""
         with frozen(state.D if name == "G" else state.G):
-            real_logits, fake_logits = state.D(real), state.D(state.G(latents(len(real))))
+            real_logits, fake_logits = (
+                state.judge(real),
+                state.judge(state.generate(latents(len(real)))),
+            )
             terms = {
                 "G/loss": loss.generator(fake_logits),
                 "D/loss_real": loss.on_real(real_logits),

@@ -1,0 +1,109 @@
+"""Nearest neighbours and pairs within radii equal float64 brute force, in blocks of any size."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from ganvas.metrics import distances
+from ganvas.metrics.distances import nearest, pairs_within
+
+
+def brute(a, b):
+    return np.sqrt(np.square(a[:, None].astype(float) - b[None].astype(float)).sum(axis=2))
+
+
+def clouds(kind, rng):
+    """Queries (300, 9) and points (2,100, 9) that try the screen in one way."""
+    x, y = rng.standard_normal((300, 9)), rng.standard_normal((2100, 9))
+    match kind:
+        case "far away":
+            return x + 1e4, y + 1e4
+        case "huge":
+            return x * 1e25, y * 1e25
+        case "tiny":
+            return x * 1e-25, y * 1e-25
+        case "outlier":
+            y[5] = 1e6
+            return x, y
+        case "whole numbers":
+            return np.round(x).astype(np.float32), np.round(y).astype(np.float32)
+        case "clusters":
+            return rng.integers(0, 3, (300, 9)) + x * 1e-9, rng.integers(0, 3, (2100, 9)) + y * 1e-9
+        case "one point":
+            return np.ones((300, 9)), np.ones((2100, 9))
+    return x, y
+
+
+KINDS = ["plain", "far away", "huge", "tiny", "outlier", "whole numbers", "clusters", "one point"]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("k", [1, 6])
+def test_nearest_equals_brute_force(kind, k, rng):
+    x, y = clouds(kind, rng)
+    found = nearest(x, y, k)
+    exact = brute(x, y)
+    order = np.argsort(exact, axis=1, kind="stable")[:, :k]
+    np.testing.assert_allclose(
+        found.distances, np.take_along_axis(exact, order, axis=1), rtol=1e-12
+    )
+    np.testing.assert_allclose(
+        np.take_along_axis(exact, found.indices, axis=1), found.distances, rtol=1e-12
+    )
+    if kind in ("plain", "whole numbers", "one point"):  # where brute force has no rounded ties
+        np.testing.assert_array_equal(found.indices, order)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_nearest_others_leave_out_the_row_itself(kind, rng):
+    _, y = clouds(kind, rng)
+    exact = brute(y[:700], y[:700])
+    np.fill_diagonal(exact, np.inf)
+    found = nearest(y[:700], y[:700], 3, exclude_self=True)
+    np.testing.assert_allclose(found.distances, np.sort(exact, axis=1)[:, :3], rtol=1e-12)
+    assert (found.indices != np.arange(700)[:, None]).all()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_pairs_within_keep_the_surface_out(kind, rng):
+    """Radii that are themselves distances of the sets, so that ties come up."""
+    x, y = clouds(kind, rng)
+    of_x = nearest(x, y, 5).distances[:, -1:]
+    of_y = nearest(y, x, 2).distances[:, -1:].T
+    inside = [np.zeros((len(x), len(y)), bool) for _ in range(2)]
+    for block in pairs_within(x, y, of_x, of_y):
+        for mask, pairs in zip(inside, block, strict=True):
+            mask[pairs] = True
+    exact = distances._exact(x, y)
+    np.testing.assert_array_equal(inside[0], exact < of_x)
+    np.testing.assert_array_equal(inside[1], exact < of_y)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_block_size_changes_nothing(kind, rng, monkeypatch):
+    x, y = clouds(kind, rng)
+    radii = np.full((1, len(y)), np.median(brute(x[:50], y[:50])))
+    results = []
+    for size in (16 << 20, 100_000, 9_000):  # all queries, 11 or 1 in a block
+        monkeypatch.setattr(distances, "BLOCK_BYTES", size)
+        found = nearest(x, y, 4)
+        pairs = [np.concatenate(part) for part in zip(*_only(pairs_within(x, y, radii)))]
+        results.append((found.distances, found.indices, *pairs))
+    for other in results[1:]:
+        for a, b in zip(results[0], other, strict=True):
+            np.testing.assert_array_equal(a, b)
+
+
+def _only(blocks):
+    return [block[0] for block in blocks]
+
+
+def test_reduced_precision_of_products_changes_nothing(rng):
+    x, y = clouds("plain", rng)
+    expected = nearest(x, y, 4)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        found = nearest(x, y, 4)
+    np.testing.assert_array_equal(found.indices, expected.indices)
+    np.testing.assert_array_equal(found.distances, expected.distances)

@@ -1,0 +1,39 @@
+"""Memory stays bounded: 50,000 against 50,000 images with 128 features, in a fresh process."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+SCRIPT = """
+import resource, sys
+import numpy as np
+from ganvas.metrics.{module} import {metric} as Metric
+
+rng = np.random.default_rng(0)
+real, fake = (rng.standard_normal((50_000, 128), dtype=np.float32) for _ in range(2))
+Metric().measure(real, fake)
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize(
+    ("module", "metric"),
+    [
+        ("frechet", "FrechetDistance"),
+        ("kernel", "KernelDistance"),
+        ("kernel", "KernelDistanceExact"),
+        ("prdc", "PrecisionRecallDensityCoverage"),
+        ("neighbours", "NearestTwoSample"),
+        ("neighbours", "DuplicateRate"),
+    ],
+)
+def test_peak_memory_is_under_1_5_gib(module, metric):
+    pytest.importorskip("resource")
+    script = SCRIPT.format(module=module, metric=metric)
+    run = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert float(run.stdout) < 1.5

@@ -1,0 +1,165 @@
+"""The worse the fakes, the worse the numbers: five strengths of each fault, on 8x8 digits."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import NamedTuple
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from ganvas.metrics.classes import ClassifierScore, ClassShares
+from ganvas.metrics.frechet import FrechetDistance
+from ganvas.metrics.kernel import KernelDistance, KernelDistanceExact
+from ganvas.metrics.neighbours import DuplicateRate, Memorisation, NearestLabel, NearestTwoSample
+from ganvas.metrics.parzen import ParzenLogLikelihood
+from ganvas.metrics.prdc import PrecisionRecallDensityCoverage
+
+linear_model = pytest.importorskip("sklearn.linear_model")
+ndimage = pytest.importorskip("scipy.ndimage")
+
+STRENGTHS = 5
+PRDC = PrecisionRecallDensityCoverage()
+KERNEL = KernelDistance(subsets=30, subset_size=300)
+PARZEN = ParzenLogLikelihood(num_held_out=400)
+
+
+class Tools(NamedTuple):
+    axes: NDArray[np.float64]
+    """PCA axes of the real pixels, (64, 16)."""
+    classifier: object
+
+    def features(self, images):
+        return images.reshape(len(images), -1) @ self.axes
+
+    def probabilities(self, images):
+        return self.classifier.predict_proba(images.reshape(len(images), -1))
+
+
+@pytest.fixture(scope="module")
+def tools(digits):
+    pixels = digits.real.reshape(len(digits.real), -1)
+    axes = np.linalg.svd(pixels - pixels.mean(axis=0))[2][:16].T
+    return Tools(axes, linear_model.LogisticRegression(C=1.0).fit(pixels, digits.real_labels))
+
+
+def noise(digits, strength):
+    draws = np.random.default_rng(1).standard_normal(digits.fake.shape)
+    return digits.fake + 0.25 * strength * draws, digits.fake_labels
+
+
+def blur(digits, strength):
+    sigma = 0.5 * strength
+    return ndimage.gaussian_filter(digits.fake, (0, sigma, sigma)), digits.fake_labels
+
+
+def dropped_classes(digits, strength):
+    """As many fakes as ever, all of the last 10 - strength classes."""
+    left = np.flatnonzero(digits.fake_labels >= strength)
+    rows = np.resize(left, len(digits.fake))
+    return digits.fake[rows], digits.fake_labels[rows]
+
+
+def duplicates(digits, strength):
+    """As many fakes as ever, of which half, a quarter, ... are different."""
+    rows = np.resize(np.arange(len(digits.fake) >> strength), len(digits.fake))
+    return digits.fake[rows], digits.fake_labels[rows]
+
+
+FAULTS = [noise, blur, dropped_classes, duplicates]
+OF_FEATURES = {
+    "fd": (FrechetDistance(groups=0), "distance", FAULTS),
+    "kd": (KERNEL, "distance", FAULTS),
+    "kd-exact": (KernelDistanceExact(), "distance", FAULTS),
+    "precision": (PRDC, "precision", [noise]),
+    "density": (PRDC, "density", [noise]),
+    "recall": (
+        PRDC,
+        "recall",
+        [blur, dropped_classes, duplicates],
+    ),  # noise widens the fakes' balls
+    "coverage": (PRDC, "coverage", FAULTS),
+    "two-sample": (NearestTwoSample(), "accuracy", FAULTS),
+    "exact": (DuplicateRate(), "exact", [duplicates]),
+    "near": (DuplicateRate(), "near", [duplicates]),
+}
+
+
+def worsens(metric, key, results):
+    values = [asdict(result)[key] for result in results]
+    if metric.better[key] == "half":
+        values = [abs(value - 0.5) for value in values]
+    steps = np.diff(values) * (-1 if metric.better[key] == "higher" else 1)
+    assert (steps >= 0).all(), values
+    assert values[-1] != values[0], values
+
+
+@pytest.mark.parametrize(
+    ("name", "fault"),
+    [(name, fault) for name, (_, _, faults) in OF_FEATURES.items() for fault in faults],
+    ids=lambda value: value if isinstance(value, str) else value.__name__,
+)
+def test_feature_metrics_worsen(name, fault, digits, tools):
+    metric, key, _ = OF_FEATURES[name]
+    real = tools.features(digits.real)
+    results = [
+        metric.measure(real, tools.features(fault(digits, strength)[0]))
+        for strength in range(STRENGTHS + 1)
+    ]
+    worsens(metric, key, results)
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_parzen_worsens(fault, digits):
+    results = [
+        PARZEN.measure(
+            np.clip(fault(digits, strength)[0], 0, 1), digits.real[:400], digits.real[400:]
+        )
+        for strength in range(STRENGTHS + 1)
+    ]
+    worsens(PARZEN, "log_likelihood", results)
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_label_error_worsens(fault, digits):
+    results = [
+        NearestLabel().measure(*fault(digits, strength), digits.real, digits.real_labels)
+        for strength in range(STRENGTHS + 1)
+    ]
+    worsens(NearestLabel(), "error", results)
+
+
+@pytest.mark.parametrize("fault", [noise, blur, dropped_classes])
+def test_classifier_score_worsens(fault, digits, tools):
+    metric = ClassifierScore(splits=1)
+    results = [
+        metric.measure(tools.probabilities(fault(digits, strength)[0]))
+        for strength in range(STRENGTHS + 1)
+    ]
+    worsens(metric, "score", results)
+
+
+@pytest.mark.parametrize("key", ["kl", "classes_hit"])
+def test_class_shares_worsen(key, digits, tools):
+    metric = ClassShares(confidence=0.5, hits=9)
+    real = tools.probabilities(digits.real)
+    results = [
+        metric.measure(real, tools.probabilities(dropped_classes(digits, strength)[0]))
+        for strength in range(STRENGTHS + 1)
+    ]
+    worsens(metric, key, results)
+
+
+def test_memorisation_worsens(digits):
+    """More and more fakes are training images with a little noise."""
+    metric = Memorisation()
+    draws = 0.01 * np.random.default_rng(1).standard_normal(digits.fake.shape)
+    results = []
+    for strength in range(STRENGTHS + 1):
+        fake = digits.fake[:448].copy()
+        num = 80 * strength
+        fake[:num] = digits.real[:num] + draws[:num]
+        results.append(metric.measure(digits.real, digits.fake[448:], fake))
+    worsens(metric, "copied", results)
+    assert (np.diff([result.closer for result in results]) > 0.05).all()
