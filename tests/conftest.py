@@ -48,6 +48,7 @@ def tiny_settings(tiny_npz: Path) -> dict[str, Any]:
         "train.epochs": 3,
         "train.device": "cpu",
         "output.log": "2 steps",
+        "output.sample": "1 epoch",
         "output.grid": [2, 3],
     }
 
@@ -60,6 +61,8 @@ def train_tiny(tiny_settings: dict[str, Any]) -> Train:
         from ganvas import commands
 
         settings = {} if resume else tiny_settings | changes
+        if "train.images" in changes:
+            del settings["train.epochs"]
         recipe = None if resume else "cs231n-vanilla"
         return commands.train(
             recipe, settings=settings, outdir=outdir, resume=resume, progress=False

@@ -86,18 +86,15 @@ def test_block_size_changes_nothing(kind, rng, monkeypatch):
     x, y = clouds(kind, rng)
     radii = np.full((1, len(y)), np.median(brute(x[:50], y[:50])))
     results = []
-    for size in (16 << 20, 100_000, 9_000):  # all queries, 11 or 1 in a block
+    for size in (64 << 20, 100_000, 9_000):  # all queries, 11 or 1 in a block
         monkeypatch.setattr(distances, "BLOCK_BYTES", size)
         found = nearest(x, y, 4)
-        pairs = [np.concatenate(part) for part in zip(*_only(pairs_within(x, y, radii)))]
+        blocks = [block[0] for block in pairs_within(x, y, radii)]
+        pairs = [np.concatenate(part) for part in zip(*blocks, strict=True)]
         results.append((found.distances, found.indices, *pairs))
     for other in results[1:]:
         for a, b in zip(results[0], other, strict=True):
             np.testing.assert_array_equal(a, b)
-
-
-def _only(blocks):
-    return [block[0] for block in blocks]
 
 
 def test_reduced_precision_of_products_changes_nothing(rng):

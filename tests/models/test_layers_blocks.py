@@ -7,7 +7,13 @@ import pytest
 import torch
 from torch import nn
 
-from ganvas.models.layers import SameConv2d, SameConvTranspose2d
+from ganvas.models import layers
+from ganvas.models.layers import (
+    SameConv2d,
+    SameConvTranspose2d,
+    conv_by_blocks,
+    conv_transpose_by_blocks,
+)
 
 KERNELS = [(5, 2), (5, 1), (4, 2), (3, 2), (3, 1), (1, 2), (1, 1)]
 """Kernel size and stride."""
@@ -103,3 +109,56 @@ def test_state_dicts_are_those_of_the_plain_layers() -> None:
     SameConv2d(2, 3, 5, stride=2).load_state_dict(plain.state_dict())
     plain_transposed = nn.ConvTranspose2d(2, 3, 5, stride=2)
     SameConvTranspose2d(2, 3, 5, stride=2).load_state_dict(plain_transposed.state_dict())
+
+
+@pytest.mark.parametrize(("kernel", "height", "width"), [(5, 14, 12), (4, 16, 16), (3, 8, 10)])
+def test_strided_convolution_by_blocks_is_the_plain_one(
+    kernel: int, height: int, width: int
+) -> None:
+    torch.manual_seed(0)
+    plain = SameConv2d(3, 6, kernel, stride=2).double()
+    x = torch.randn(2, 3, height, width, dtype=torch.float64, requires_grad=True)
+    before = plain._zeros(height)[0]
+    check_equal(plain, x, conv_by_blocks(x, plain.weight, plain.bias, before))
+
+
+@pytest.mark.parametrize("kernel", [4, 5])
+def test_transposed_convolution_by_blocks_is_the_plain_one(kernel: int) -> None:
+    torch.manual_seed(0)
+    plain = SameConvTranspose2d(3, 6, kernel, stride=2).double()
+    x = torch.randn(2, 3, 7, 8, dtype=torch.float64, requires_grad=True)
+    check_equal(plain, x, conv_transpose_by_blocks(x, plain.weight, plain.bias))
+
+
+def check_equal(plain: nn.Module, x: torch.Tensor, fast: torch.Tensor) -> None:
+    """The same output, and the same gradients of input, weight and bias."""
+    expected = plain(x)
+    assert torch.allclose(fast, expected, rtol=0, atol=1e-12)
+    inputs = [x, *plain.parameters()]
+    slope = torch.randn_like(expected)
+    gradients = torch.autograd.grad(fast, inputs, slope)
+    for found, wanted in zip(gradients, torch.autograd.grad(expected, inputs, slope), strict=True):
+        assert torch.allclose(found, wanted, rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize(
+    "layer", [SameConv2d(8, 16, 5, stride=2), SameConvTranspose2d(8, 4, 4, stride=2)]
+)
+def test_in_bfloat16_the_blocks_are_used_and_can_be_switched_off(
+    layer: SameConv2d | SameConvTranspose2d, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    used: list[str] = []
+    for name in ("conv_by_blocks", "conv_transpose_by_blocks"):
+        form = getattr(layers, name)
+        monkeypatch.setattr(
+            layers, name, lambda *args, form=form, name=name: used.append(name) or form(*args)
+        )
+    x = torch.randn(2, 8, 8, 8)
+    with torch.autocast("cpu", torch.bfloat16):
+        fast = layer(x)
+        assert len(used) == 1
+        monkeypatch.setattr(layer, "fast", False)
+        plain = layer(x)
+    layer(x)  # in float32 the plain form is the faster one
+    assert len(used) == 1
+    assert torch.allclose(fast.float(), plain.float(), atol=0.05)

@@ -19,7 +19,7 @@ from ganvas.metrics.inputs import Features, Floats
 
 Indices = NDArray[np.int64]
 
-BLOCK_BYTES: int = 16 << 20
+BLOCK_BYTES: int = 64 << 20
 """Size of one block of float32 distances; the results do not depend on it."""
 _GROUP: Final = 32
 """Columns that share one minimum when the k-th smallest of a row is bounded."""

@@ -8,13 +8,11 @@ from dataclasses import dataclass as plain
 from typing import Annotated, ClassVar
 
 import numpy as np
-import torch
 from pydantic import Field
 from pydantic.dataclasses import dataclass
-from torch import Tensor
 
 from ganvas.config import Positive
-from ganvas.metrics.inputs import Better, Features, Values, feature_pair
+from ganvas.metrics.inputs import Better, Features, Floats, Values, feature_pair
 from ganvas.registry import CHECKED, METRICS
 from ganvas.seeds import stream
 
@@ -52,23 +50,29 @@ class Polynomial:
     gamma: Annotated[float, Field(gt=0)] | None = None
     """Factor on the product of two features; unset: 1 / their length."""
 
-    coef: float = 1.0
+    coef: Annotated[float, Field(ge=0)] = 1.0
     """Added to the scaled product."""
 
     better: ClassVar[Mapping[str, Better]] = {"distance": "lower"}
 
-    def scaled(self, rows: Features) -> Tensor:
-        """Rows in float64, scaled so that their products are gamma x.y."""
+    def lifted(self, rows: Features) -> Floats:
+        """Rows in float64, (N, D + 1), whose products are gamma x.y + coef."""
         gamma = 1 / rows.shape[1] if self.gamma is None else self.gamma
-        return torch.from_numpy(rows).double() * math.sqrt(gamma)
+        lifted = np.full((len(rows), rows.shape[1] + 1), math.sqrt(self.coef))
+        lifted[:, :-1] = rows
+        lifted[:, :-1] *= math.sqrt(gamma)
+        return lifted
 
-    def matrix(self, x: Tensor, y: Tensor) -> Tensor:
-        """The kernel of scaled rows (N, D) and (M, D): (N, M), float64."""
-        base = torch.mm(x, y.T).add_(self.coef)
-        power = base.clone()
-        for _ in range(self.degree - 1):
-            power.mul_(base)
-        return power
+    def total(self, x: Floats, y: Floats) -> float:
+        """Sum of the kernel over all pairs of lifted rows."""
+        base = x @ y.T
+        pairs = ",".join(["ij"] * self.degree)
+        return float(np.einsum(f"{pairs}->", *[base] * self.degree))
+
+    def with_itself(self, x: Floats) -> Floats:
+        """The kernel of each lifted row with itself, (N,)."""
+        values: Floats = np.square(x).sum(axis=1) ** self.degree
+        return values
 
 
 @METRICS.register("kernel")
@@ -101,19 +105,16 @@ class KernelDistance(Polynomial):
         values = np.empty(self.subsets)
         for i in range(self.subsets):
             x, y = (
-                self.scaled(rows[random.permutation(len(rows))[: self.subset_size]])
+                self.lifted(rows[random.permutation(len(rows))[: self.subset_size]])
                 for rows in sets
             )
             values[i] = self._unbiased(x, y)
         return KernelSubsets(float(values.mean()), float(values.std()))
 
-    def _unbiased(self, x: Tensor, y: Tensor) -> float:
+    def _unbiased(self, x: Floats, y: Floats) -> float:
         num = len(x)
-        within = sum(
-            float(kernel.sum() - kernel.trace())
-            for kernel in (self.matrix(x, x), self.matrix(y, y))
-        )
-        return within / (num * (num - 1)) - 2 * float(self.matrix(x, y).sum()) / num**2
+        within = sum(self.total(rows, rows) - self.with_itself(rows).sum() for rows in (x, y))
+        return float(within / (num * (num - 1)) - 2 * self.total(x, y) / num**2)
 
 
 @METRICS.register("kernel-exact")
@@ -131,29 +132,29 @@ class KernelDistanceExact(Polynomial):
         Raises:
             UsageError: fewer than 2 images; not finite; rows differ in length.
         """
-        x, y = (self.scaled(rows) for rows in feature_pair(real, fake, 2))
-        mixed_x, mixed_y = self._mixed(x, y)
+        x, y = (self.lifted(rows) for rows in feature_pair(real, fake, 2))
+        mixed_x, mixed_y = self._sums(x, y)
         # what each image adds: its mean kernel with its own set - with the other set
-        of_x, of_y = self._own(x) - mixed_x, self._own(y) - mixed_y
-        variance = of_x.var(correction=0) / len(x) + of_y.var(correction=0) / len(y)
-        return KernelExact(float(of_x.mean() + of_y.mean()), 2 * math.sqrt(variance))
+        of_x = self._own(x) - mixed_x / len(y)
+        of_y = self._own(y) - mixed_y / len(x)
+        error = 2 * math.sqrt(of_x.var() / len(x) + of_y.var() / len(y))
+        return KernelExact(float(of_x.mean() + of_y.mean()), error)
 
-    def _own(self, x: Tensor) -> Tensor:
+    def _own(self, x: Floats) -> Floats:
         """Mean kernel of each row with the other rows, (N,)."""
         sums, _ = self._sums(x, x)
-        themselves = (x.square().sum(dim=1) + self.coef) ** self.degree
-        return (sums - themselves) / (len(x) - 1)
+        means: Floats = (sums - self.with_itself(x)) / (len(x) - 1)
+        return means
 
-    def _mixed(self, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
-        """Mean kernel of each row of x with y, (N,), and of each row of y with x, (M,)."""
-        of_x, of_y = self._sums(x, y)
-        return of_x / len(y), of_y / len(x)
-
-    def _sums(self, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
-        of_x, of_y = x.new_zeros(len(x)), y.new_zeros(len(y))
+    def _sums(self, x: Floats, y: Floats) -> tuple[Floats, Floats]:
+        """Sums of the kernel over y for each row of x, (N,), and over x for each of y, (M,)."""
+        of_x, of_y = np.zeros(len(x)), np.zeros(len(y))
         for i in range(0, len(x), BLOCK):
             for j in range(0, len(y), BLOCK):
-                kernel = self.matrix(x[i : i + BLOCK], y[j : j + BLOCK])
-                of_x[i : i + BLOCK] += kernel.sum(dim=1)
-                of_y[j : j + BLOCK] += kernel.sum(dim=0)
+                base = x[i : i + BLOCK] @ y[j : j + BLOCK].T
+                kernel = base.copy()
+                for _ in range(self.degree - 1):
+                    kernel *= base
+                of_x[i : i + BLOCK] += kernel.sum(axis=1)
+                of_y[j : j + BLOCK] += kernel.sum(axis=0)
         return of_x, of_y

@@ -199,7 +199,7 @@ def _unpack(state: State, tensors: dict[str, Tensor], counters: dict[str, Any]) 
         for key, value in _under(tensors, f"optimizer.{name}.").items():
             index, _, moment = key.partition(".")
             moments.setdefault(int(index), {})[moment] = value
-        _check_moments(name, optimizer, moments)
+        _lay_out_moments(name, optimizer, moments)
         optimizer.load_state_dict(optimizer.state_dict() | {"state": moments})
     state.sums = {key: value.to(device) for key, value in _under(tensors, "sums.").items()}
     state.step, state.seconds = counters["step"], counters["seconds"]
@@ -211,10 +211,10 @@ def _unpack(state: State, tensors: dict[str, Tensor], counters: dict[str, Any]) 
         torch.cuda.set_rng_state(tensors["rng.cuda"], device)
 
 
-def _check_moments(
+def _lay_out_moments(
     name: str, optimizer: torch.optim.Optimizer, moments: dict[int, dict[str, Tensor]]
 ) -> None:
-    """ValueError unless each moment has its parameter's shape, which PyTorch does not check."""
+    """Put moments into their parameters' memory layout; ValueError if their shapes differ."""
     parameters = optimizer.param_groups[0]["params"]
     for index, values in moments.items():
         for moment in ("exp_avg", "exp_avg_sq"):
@@ -224,6 +224,18 @@ def _check_moments(
                     f"optimizer {name} has moments of shape {list(found)} for a parameter of "
                     f"shape {list(expected)}"
                 )
+            values[moment] = in_layout_of(parameters[index], values[moment])
+
+
+def in_layout_of(parameter: Tensor, value: Tensor) -> Tensor:
+    """`value` in the memory layout of `parameter`, which has its shape.
+
+    Fused Adam on the processor (torch 2.13) pairs parameters, gradients and moments by their place
+    in memory, whatever their strides: other layouts get a permuted update, without an error.
+    """
+    if value.stride() == parameter.stride():
+        return value
+    return torch.empty_like(parameter).copy_(value)
 
 
 def _under(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:

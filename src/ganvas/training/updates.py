@@ -18,7 +18,7 @@ from ganvas.config import Positive
 from ganvas.errors import RunError, UsageError
 from ganvas.protocols import Loss
 from ganvas.registry import CHECKED, UPDATES
-from ganvas.training.state import State
+from ganvas.training.state import State, in_layout_of
 
 Latents = Callable[[int], Tensor]
 Scalars = dict[str, Tensor]
@@ -174,7 +174,7 @@ class Simultaneous:
 
 def apply(optimizer: torch.optim.Optimizer, net: nn.Module, gradients: Iterable[Tensor]) -> None:
     for parameter, gradient in zip(net.parameters(), gradients, strict=True):
-        parameter.grad = gradient
+        parameter.grad = in_layout_of(parameter, gradient)
     optimizer.step()
 
 

@@ -1,0 +1,127 @@
+"""Time the metrics against prdc and torch-fidelity on the same arrays, in one process, in turn.
+
+    python benchmarks/metrics_speed.py [--num 10000] [--dims 128] [--rounds 3] [--save FILE]
+
+Needs prdc and torch-fidelity (its formulas only; no torchvision). The first round warms up and is
+left out; the table has the median of the others, and the result of each so that speed is for the
+same number.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import importlib.util
+import io
+import os
+import platform
+import statistics
+import sys
+import time
+import types
+from collections.abc import Callable
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from ganvas.metrics.frechet import FrechetDistance
+from ganvas.metrics.kernel import KernelDistance
+from ganvas.metrics.prdc import PrecisionRecallDensityCoverage
+
+
+def fidelity() -> tuple[Any, Any]:
+    """torch-fidelity's KID and FID modules, without what reads images: that needs torchvision."""
+    package, unused = types.ModuleType("torch_fidelity"), types.ModuleType("torch_fidelity.utils")
+    package.__path__ = importlib.util.find_spec("torch_fidelity").submodule_search_locations
+    unused.__getattr__ = lambda name: None  # type: ignore[method-assign]
+    sys.modules |= {module.__name__: module for module in (package, unused)}
+    return tuple(
+        importlib.import_module(f"torch_fidelity.metric_{name}") for name in ("kid", "fid")
+    )
+
+
+def contests(num: int, dims: int) -> dict[str, dict[str, Callable[[], dict[str, float]]]]:
+    import prdc
+
+    kid, fid = fidelity()
+    rng = np.random.default_rng(0)
+    real = rng.standard_normal((num, dims), dtype=np.float32)
+    fake = 1.02 * rng.standard_normal((num, dims), dtype=np.float32) + np.float32(0.02)
+    torch_real, torch_fake = torch.from_numpy(real), torch.from_numpy(fake)
+
+    def ours_prdc() -> dict[str, float]:
+        return vars(PrecisionRecallDensityCoverage().measure(real, fake))
+
+    def their_prdc() -> dict[str, float]:
+        with contextlib.redirect_stdout(io.StringIO()):
+            return prdc.compute_prdc(real, fake, nearest_k=5)
+
+    def ours_kid() -> dict[str, float]:
+        result = KernelDistance().measure(real, fake)
+        return {"mean": result.distance, "std": result.spread}
+
+    def their_kid() -> dict[str, float]:
+        result = kid.kid_features_to_metric(torch_real, torch_fake, verbose=False)
+        return {key.rsplit("_")[-1]: value for key, value in result.items()}
+
+    def ours_fid() -> dict[str, float]:
+        result = FrechetDistance(groups=0).measure(real, fake)
+        return {"distance": result.distance}
+
+    def their_fid() -> dict[str, float]:
+        parts = [fid.fid_features_to_statistics(rows) for rows in (torch_real, torch_fake)]
+        return {"distance": fid.fid_statistics_to_metric(*parts, verbose=False)[fid.KEY_METRIC_FID]}
+
+    return {
+        "precision, recall, density, coverage": {"ganvas": ours_prdc, "prdc": their_prdc},
+        "kernel distance, 100 x 1,000": {"ganvas": ours_kid, "torch-fidelity": their_kid},
+        "Fréchet distance": {"ganvas": ours_fid, "torch-fidelity": their_fid},
+    }
+
+
+def table(num: int, dims: int, rounds: int) -> str:
+    lines = [
+        f"{num:,} real and {num:,} fake images, {dims} float32 features; {platform.machine()}, "
+        f"{os.cpu_count()} cores, load {os.getloadavg()[0]:.1f} at the start; torch "
+        f"{torch.__version__}, NumPy {np.__version__}, prdc {version('prdc')}, torch-fidelity "
+        f"{version('torch-fidelity')}; {time.strftime('%Y-%m-%d')}",
+        "",
+        "| metric | program | seconds | times as fast | result |",
+        "|---|---|---|---|---|",
+    ]
+    for metric, programs in contests(num, dims).items():
+        seconds: dict[str, list[float]] = {program: [] for program in programs}
+        results: dict[str, dict[str, float]] = {}
+        for _ in range(rounds + 1):
+            for program, run in programs.items():
+                start = time.perf_counter()
+                results[program] = run()
+                seconds[program].append(time.perf_counter() - start)
+        medians = {program: statistics.median(times[1:]) for program, times in seconds.items()}
+        slowest = max(medians.values())
+        for program, median in medians.items():
+            shown = ", ".join(f"{value:.6g}" for value in results[program].values())
+            lines.append(
+                f"| {metric} | {program} | {median:.3f} | {slowest / median:.1f} | {shown} |"
+            )
+    return "\n".join(lines) + "\n"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--num", type=int, default=10_000)
+    parser.add_argument("--dims", type=int, default=128)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--save", type=Path)
+    args = parser.parse_args()
+    text = table(args.num, args.dims, args.rounds)
+    print(text)
+    if args.save:
+        args.save.write_text(text)
+
+
+if __name__ == "__main__":
+    main()
