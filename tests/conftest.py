@@ -36,12 +36,13 @@ def tiny_npz(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def tiny_settings(tiny_npz: Path) -> dict[str, Any]:
-    """Settings of a run of 12 steps in 3 epochs, as dotted names; its nets have BatchNorm, dropout."""
+    """A run of 12 steps in 3 epochs as dotted settings; its nets have BatchNorm and dropout."""
     return {
         "recipe": "tiny",
         "data.name": "npz",
         "data.path": str(tiny_npz),
-        "model.name": "mnist-classes",
+        "model.name": "quickstart",
+        "model.width": 16,
         "latent.dims": 4,
         "train.order": "shuffled",
         "train.batch_size": 16,
@@ -61,8 +62,9 @@ def train_tiny(tiny_settings: dict[str, Any]) -> Train:
         from ganvas import commands
 
         settings = {} if resume else tiny_settings | changes
-        if "train.images" in changes:
-            del settings["train.epochs"]
+        replaced = {"train.images": "train.epochs", "model.name": "model.width"}
+        for key in replaced.keys() & changes.keys():
+            del settings[replaced[key]]
         recipe = None if resume else "cs231n-vanilla"
         return commands.train(
             recipe, settings=settings, outdir=outdir, resume=resume, progress=False
@@ -101,7 +103,7 @@ def cli(
     return run
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def real_data() -> Path:
     """The folder of the published data files; the test is skipped where there is none."""
     folder = os.environ.get("GANVAS_DATA")

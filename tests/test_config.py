@@ -55,7 +55,9 @@ def test_a_recipe_says_what_it_is_in_one_line(name: str) -> None:
 @pytest.mark.parametrize("name", [name for name in RECIPES if name.endswith("-as-coded")])
 def test_a_variant_differs_from_its_recipe_and_says_why(name: str) -> None:
     base, variant = recipe(name.removesuffix("-as-coded")), recipe(name)
-    changed = [line.partition(":")[0] for line in config.diff(base, variant) if "recipe:" not in line]
+    changed = [
+        line.partition(":")[0] for line in config.diff(base, variant) if "recipe:" not in line
+    ]
     assert changed
     reasons = config.read_recipe(name).reasons
     for key in changed:

@@ -127,7 +127,8 @@ def test_between_normals_follows_the_sphere() -> None:
 
 
 @pytest.mark.parametrize(
-    ("a", "b"), [([1.0], [2.5]), ([1.0], [-2.5]), ([1.0, 2.0], [1.0, 2.0]), ([1.0, 2.0], [-1.0, -2.0])]
+    ("a", "b"),
+    [([1.0], [2.5]), ([1.0], [-2.5]), ([1.0, 2.0], [1.0, 2.0]), ([1.0, 2.0], [-1.0, -2.0])],
 )
 def test_between_parallel_normals_is_finite(a: list[float], b: list[float]) -> None:
     latent = Normal(dims=len(a))

@@ -1,4 +1,4 @@
-"""Every registered component: its docstring, its settings, its way through TOML; look-up by name."""
+"""Every registered component: docstring, settings, the way through TOML; look-up by name."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def tables(section: str, name: str, **values: Any) -> dict[str, Any]:
 
 
 def choices(section: str, name: str) -> list[tuple[str, Any]]:
-    """Every value that a component's settings can have by name, and a different number for others."""
+    """A component's settings, each with its named values, or with a number that is not default."""
     found: list[tuple[str, Any]] = []
     for key, field in settings(COMPONENTS[section].get(name)).items():
         if get_origin(field.annotation) is Literal:
@@ -97,7 +97,9 @@ class TestEveryComponent:
 
 
 def test_an_unknown_name_gets_the_closest_ones() -> None:
-    with pytest.raises(UsageError, match="unknown loss 'least-square': did you mean least-squares?"):
+    with pytest.raises(
+        UsageError, match="unknown loss 'least-square': did you mean least-squares?"
+    ):
         COMPONENTS["loss"].get("least-square")
 
 

@@ -166,7 +166,9 @@ def list_(as_json: Json = False) -> None:
 
 @app.command()
 def show(
-    name: Annotated[str, typer.Argument(help="A recipe, a TOML file or a component.")],
+    name: Annotated[
+        str, typer.Argument(help="A recipe, a TOML file or a component, such as model.quickstart.")
+    ],
     as_json: Json = False,
     data_root: DataRoot = None,
 ) -> None:
@@ -325,8 +327,12 @@ def main() -> NoReturn:
     """Run the command line; every failure is one line on standard error and an exit code."""
     from ganvas.errors import RunError, UsageError
 
+    # before torch starts: threads that wait for work sleep, which on a busy machine is several
+    # times faster than turning in circles on a core that another one needs
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
     try:
-        code = app(standalone_mode=False)
+        code = app(prog_name="ganvas", standalone_mode=False)
     except typer.Abort:
         fail("interrupted", 130)
     except UsageError as error:
@@ -336,6 +342,9 @@ def main() -> NoReturn:
     except KeyboardInterrupt:
         fail("interrupted", 130)
     except Exception as error:
+        if type(error).__name__ == "NoArgsIsHelpError":  # nothing but `ganvas` or `ganvas data`
+            typer.echo(error.format_message(), err=True)  # type: ignore[attr-defined]
+            sys.exit(2)
         if hasattr(error, "format_message"):  # a click error: unknown option, missing argument
             fail(f"{error.format_message()}", getattr(error, "exit_code", 2))
         fail(f"unexpected {type(error).__name__}: {error}; `ganvas --debug ...` shows where", 1)

@@ -23,7 +23,7 @@ from ganvas.errors import UsageError
 from ganvas.files import write_file
 from ganvas.images import Pixels, Shape, scale_for, to_pillow, write_gif, write_png
 from ganvas.images import grid as lay_out
-from ganvas.registry import DATASETS, LATENTS, LOSSES, MODELS, UPDATES, closest
+from ganvas.registry import DATASETS, closest
 from ganvas.registry import settings as settings_of
 from ganvas.sampling import load
 from ganvas.training.loop import Trained, fit
@@ -31,13 +31,6 @@ from ganvas.training.progress import Live, Silent
 from ganvas.training.rundir import RunFolder, next_folder
 
 DEFAULT_RECIPE: Final = "quickstart"
-FAMILIES: Final = {
-    "data sets": DATASETS,
-    "models": MODELS,
-    "latents": LATENTS,
-    "losses": LOSSES,
-    "update rules": UPDATES,
-}
 
 
 # train
@@ -260,10 +253,16 @@ def list_all() -> dict[str, dict[str, str]]:
     """Everything that has a name: family -> name -> one-line description."""
     recipes = {name: config.read_recipe(name).about for name in config.recipe_names()}
     families = {
-        family: {name: first_line(registry.get(name)) for name in registry.names()}
-        for family, registry in FAMILIES.items()
+        _plural(registry.family): {
+            name: first_line(registry.get(name)) for name in registry.names()
+        }
+        for registry in config.COMPONENTS.values()
     }
     return {"recipes": recipes} | families
+
+
+def _plural(family: str) -> str:
+    return f"{family}es" if family.endswith("s") else f"{family}s"
 
 
 def first_line(cls: type[Any]) -> str:
@@ -285,15 +284,12 @@ class Layer:
 def show(name: str, *, data_root: str | Path | None = None) -> dict[str, Any]:
     """A recipe's settings with their reasons, its nets layer by layer, its lengths.
 
-    `name` may also be a TOML file, or a component (a loss, a data set, ...): then its
-    description and settings.
+    `name` may also be a TOML file, or a component (a loss, a data set, ...), by its section too
+    where a recipe has the same name, as in "model.quickstart": then its description and settings.
 
     Raises:
         UsageError: there is nothing of that name.
     """
-    known = [*config.recipe_names(), *(n for r in FAMILIES.values() for n in r.names())]
-    if name not in known and not name.endswith(".toml"):
-        raise UsageError(f"unknown name '{name}': {closest(name, known)}")
     if name not in config.recipe_names() and not name.endswith(".toml"):
         return _show_component(name)
     recipe = config.read_recipe(name)
@@ -340,11 +336,19 @@ def show(name: str, *, data_root: str | Path | None = None) -> dict[str, Any]:
 
 
 def _show_component(name: str) -> dict[str, Any]:
-    family, registry = next((f, r) for f, r in FAMILIES.items() if name in r.names())
-    cls = registry.get(name)
+    section, _, bare = name.rpartition(".")
+    found = [
+        registry
+        for key, registry in config.COMPONENTS.items()
+        if bare in registry.names() and section in ("", key)
+    ]
+    if not found:
+        known = [n for registry in config.COMPONENTS.values() for n in registry.names()]
+        raise UsageError(f"unknown name '{name}': {closest(name, config.recipe_names() + known)}")
+    cls = found[0].get(bare)
     return {
-        "name": name,
-        "family": family,
+        "name": bare,
+        "family": found[0].family,
         "about": inspect.cleandoc(cls.__doc__ or ""),
         "settings": [
             {

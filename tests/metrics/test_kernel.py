@@ -43,12 +43,16 @@ def test_one_subset_of_all_images_is_the_exact_distance(sets):
 
 
 def test_block_size_changes_nothing(sets, monkeypatch):
-    expected = KernelDistanceExact().measure(*sets)
-    for size in (17, 100):
-        monkeypatch.setattr(kernel, "BLOCK", size)
+    metric = KernelDistance(subset_size=100, subsets=5)
+    exact, drawn = KernelDistanceExact().measure(*sets), metric.measure(*sets)
+    for size in (200_000, 20_000):  # 2 subsets at once, 25 rows of one subset
+        monkeypatch.setattr(kernel, "BLOCK_BYTES", size)
         result = KernelDistanceExact().measure(*sets)
-        assert result.distance == pytest.approx(expected.distance, rel=1e-12)
-        assert result.error == pytest.approx(expected.error, rel=1e-12)
+        assert result.distance == pytest.approx(exact.distance, rel=1e-11)
+        assert result.error == pytest.approx(exact.error, rel=1e-11)
+        result = metric.measure(*sets)
+        assert result.distance == pytest.approx(drawn.distance, rel=1e-11)
+        assert result.spread == pytest.approx(drawn.spread, rel=1e-11)
 
 
 def test_subsets_estimate_the_exact_distance(sets):

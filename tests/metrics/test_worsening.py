@@ -21,7 +21,7 @@ ndimage = pytest.importorskip("scipy.ndimage")
 
 STRENGTHS = 5
 PRDC = PrecisionRecallDensityCoverage()
-KERNEL = KernelDistance(subsets=30, subset_size=300)
+KERNEL = KernelDistance(subsets=50, subset_size=600)
 PARZEN = ParzenLogLikelihood(num_held_out=400)
 
 

@@ -22,7 +22,7 @@ import torch
 from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from ganvas.errors import RunError, UsageError
+from ganvas.errors import UsageError
 from ganvas.training import loop
 from ganvas.training.rundir import RunFolder
 
@@ -78,7 +78,9 @@ def leavings(folder: Path) -> dict[str, Any]:
     }
     for path in sorted(folder.rglob("*")):
         name = path.relative_to(folder).as_posix()
-        if path.is_file() and not name.startswith(("events", "checkpoints", "log.jsonl", "env.json")):
+        if path.is_file() and not name.startswith(
+            ("events", "checkpoints", "log.jsonl", "env.json")
+        ):
             found[name] = path.read_bytes()
     return found
 
@@ -93,7 +95,9 @@ def assert_same(one: Path, two: Path) -> None:
 
 
 def test_a_run_folder_is_complete(tiny_run: Path) -> None:
-    files = {path.relative_to(tiny_run).as_posix() for path in tiny_run.rglob("*") if path.is_file()}
+    files = {
+        path.relative_to(tiny_run).as_posix() for path in tiny_run.rglob("*") if path.is_file()
+    }
     events = {name for name in files if name.startswith("events.out.tfevents.")}
     assert len(events) == 1
     assert files - events == {
@@ -198,7 +202,12 @@ def test_a_short_last_batch_counts_as_what_it_is(
 ) -> None:
     train_tiny(
         tmp_path / "run",
-        **{"train.batch_size": 24, "train.drop_last": False, "train.epochs": 2, "output.log": "1 step"},
+        **{
+            "train.batch_size": 24,
+            "train.drop_last": False,
+            "train.epochs": 2,
+            "output.log": "1 step",
+        },
     )
     lines = RunFolder(tmp_path / "run").read_log()
     assert [line["images"] for line in lines] == [24, 48, 64, 88, 112, 128]
@@ -327,13 +336,17 @@ def test_a_stopped_run_goes_on_as_if_nothing_had_been(
     ("stops", "changes"),
     [
         ([1], {}),
-        ([3], {"update.name": "controller"}),
-        ([4], {"update.name": "simultaneous"}),
+        ([3], {"update.name": "controller", "model.name": "mnist-classes"}),
+        ([4], {"update.name": "simultaneous", "model.name": "mnist-classes"}),
+        ([6], {"model.name": "mnist-classes"}),
         ([5], {"update.d_steps": 2, "train.batch_size": 8}),
         ([2, 5, 6, 11], {"train.batch_size": 24, "train.drop_last": False, "train.epochs": 4}),
         ([3, 9], {"train.order": "replacement", "update.fakes": "shared"}),
         ([3], {"train.order": "independent", "update.fake_mode": "inference"}),
-        ([3], {"train.order": "sequential", "model.name": "quickstart", "update.d_batch": "merged"}),
+        (
+            [3],
+            {"train.order": "sequential", "model.name": "modelzoo", "update.d_batch": "merged"},
+        ),
         ([3], {"latent.name": "truncated-normal", "output.log": "50 steps"}),
     ],
     ids=str,
@@ -436,14 +449,13 @@ def test_a_second_interrupt_ends_it_at_once(
 
     at_step(monkeypatch, act)
     result = cli("train", tiny_run / "config.toml", "--outdir", "run")
-    assert (result.code, result.err) == (130, "ganvas: interrupted\n")
+    assert result.code == 130 and len(result.err.splitlines()) <= 1
+    assert "all saved" not in result.out
     assert not (tmp_path / "run" / "checkpoints" / "step-00000006").exists()
     assert (tmp_path / "run" / "checkpoints" / "step-00000004").is_dir()
 
 
-def test_changed_settings_are_refused_and_shown(
-    tiny_run: Path, cli: Any, tmp_path: Path
-) -> None:
+def test_changed_settings_are_refused_and_shown(tiny_run: Path, cli: Any, tmp_path: Path) -> None:
     before = leavings(tiny_run)
     result = cli(
         "train", "--resume", tiny_run, "--learning-rate", 0.5, "--set", "output.log=1 step"
@@ -460,7 +472,7 @@ def test_changed_settings_are_refused_and_shown(
 
 def test_another_recipe_is_refused_and_shown(tiny_run: Path, cli: Any) -> None:
     result = cli("train", "genzoo-mnist", "--resume", tiny_run)
-    assert result.code == 2 and "model.name: mnist-classes -> genzoo-mnist" in result.err
+    assert result.code == 2 and "model.name: quickstart -> genzoo-mnist" in result.err
 
 
 def test_another_folder_is_refused(tiny_run: Path, cli: Any, tmp_path: Path) -> None:
@@ -470,7 +482,11 @@ def test_another_folder_is_refused(tiny_run: Path, cli: Any, tmp_path: Path) -> 
 
 
 def test_changed_data_is_refused(
-    train_tiny: Train, tiny_npz: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, plain_plots: None
+    train_tiny: Train,
+    tiny_npz: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    plain_plots: None,
 ) -> None:
     data = tmp_path / "data.npz"
     shutil.copy(tiny_npz, data)
@@ -518,7 +534,8 @@ def poison(monkeypatch: pytest.MonkeyPatch, from_step: int) -> None:
 
     def act(state: Any, scalars: Any) -> None:
         if state.step >= from_step:
-            scalars["G/loss"] = scalars["G/loss"] * float("nan")
+            for key in scalars:
+                scalars[key] = scalars[key] * float("nan")
             with torch.no_grad():
                 next(state.G.parameters()).fill_(float("nan"))
 
@@ -533,7 +550,8 @@ def test_a_loss_that_is_nan_stops_the_run_and_keeps_the_last_good_checkpoint(
         result = cli("train", tiny_run / "config.toml", "--outdir", "run")
     assert result.code == 1
     (line,) = result.err.splitlines()
-    assert line.startswith("ganvas: stopped: G/loss not finite at 128 images")
+    assert line.startswith("ganvas: stopped: D/loss and ")
+    assert "G/loss not finite at 128 images" in line
     folder = RunFolder(tmp_path / "run")
     assert [path.name for path in folder.checkpoints()] == ["step-00000004"]
     assert folder.read_log()[-1]["G/loss"] is None
@@ -576,7 +594,9 @@ def test_a_dead_discriminator_and_collapse_are_said(
     result = cli("train", tiny_run / "config.toml", "--outdir", "run")
     assert result.code == 0
     assert "warning: D's loss has been below 0.0001 for 5 log lines at 160 images" in result.out
-    assert "warning: the last 3 sample sheets show nearly one image only, at 192 images" in result.out
+    assert (
+        "warning: the last 3 sample sheets show nearly one image only, at 192 images" in result.out
+    )
 
 
 def test_a_full_disk_is_one_line_and_the_run_goes_on_when_there_is_room(
@@ -602,9 +622,7 @@ def test_a_full_disk_is_one_line_and_the_run_goes_on_when_there_is_room(
     assert_same(tiny_run, tmp_path / "run")
 
 
-def test_nothing_is_written_where_the_input_is_wrong(
-    train_tiny: Train, tmp_path: Path
-) -> None:
+def test_nothing_is_written_where_the_input_is_wrong(train_tiny: Train, tmp_path: Path) -> None:
     for changes in (
         {"train.batch_size": 65},
         {"train.device": "cuda:99"},
@@ -623,7 +641,12 @@ def test_nothing_is_written_where_the_input_is_wrong(
     "changes",
     [
         {"update.d_batch": "merged", "train.batch_size": 3},
-        {"update.d_steps": 2, "train.batch_size": 10, "train.drop_last": False, "preprocess.first": 63},
+        {
+            "update.d_steps": 2,
+            "train.batch_size": 10,
+            "train.drop_last": False,
+            "preprocess.first": 63,
+        },
     ],
     ids=str,
 )
@@ -639,12 +662,12 @@ def test_a_batch_of_one_for_batch_norm_is_said_before_training(
 
 
 def long_run(config_file: Path, target: Path) -> Path:
-    """The tiny run's settings with 320 steps and a checkpoint every 10 of them, as a file."""
+    """The tiny run's settings with 80 steps and a checkpoint every 5 of them, as a file."""
     text = config_file.read_text()
     for old, new in (
-        ("epochs = 3", "epochs = 80"),
-        ('checkpoint = "1 epoch"', 'checkpoint = "10 steps"'),
-        ('sample = "1 epoch"', 'sample = "70 steps"'),
+        ("epochs = 3", "epochs = 20"),
+        ('checkpoint = "1 epoch"', 'checkpoint = "5 steps"'),
+        ('sample = "1 epoch"', 'sample = "19 steps"'),
         ('log = "2 steps"', 'log = "7 steps"'),
     ):
         assert text.count(old) == 1, old
@@ -679,7 +702,7 @@ def test_a_killed_run_goes_on_bit_for_bit(
     code = kill_after_first_checkpoint(arguments, tmp_path / "cut", random.random() * 0.2)
     assert code == -signal.SIGKILL
     result = commands.train(resume=tmp_path / "cut", progress=False)
-    assert result.finished and result.steps == 320
+    assert result.finished and result.steps == 80
     assert_same(tmp_path / "whole", tmp_path / "cut")
 
 
@@ -690,7 +713,7 @@ def test_a_run_killed_ten_times_goes_on_bit_for_bit(
     from ganvas import commands
 
     file = long_run(tiny_run / "config.toml", tmp_path / "long.toml")
-    file.write_text(file.read_text().replace("epochs = 80", "epochs = 2000"))
+    file.write_text(file.read_text().replace("epochs = 20", "epochs = 500"))
     commands.train(str(file), outdir=tmp_path / "whole", progress=False)
     folder = tmp_path / "cut"
     arguments = ["train", str(file), "--outdir", str(folder)]

@@ -66,6 +66,10 @@ def noise(seed: int = 7) -> Callable[[int], Tensor]:
     return lambda num: torch.randn(num, 3, generator=rng)
 
 
+def single(draw: Callable[[int], Tensor]) -> Callable[[int], Tensor]:
+    return lambda num: draw(num).float()
+
+
 def reals(num: int, seed: int) -> Tensor:
     return torch.rand(num, 1, 2, 2, generator=torch.Generator().manual_seed(seed)) * 2 - 1
 
@@ -74,9 +78,10 @@ def reals(num: int, seed: int) -> Tensor:
 
 
 def bce(logits: Tensor, target: float) -> Tensor:
-    return -(target * torch.log(torch.sigmoid(logits))).mean() - (
-        (1 - target) * torch.log(1 - torch.sigmoid(logits))
-    ).mean()
+    return (
+        -(target * torch.log(torch.sigmoid(logits))).mean()
+        - ((1 - target) * torch.log(1 - torch.sigmoid(logits))).mean()
+    )
 
 
 @dataclass
@@ -458,7 +463,9 @@ def test_simultaneous_makes_one_pass() -> None:
 # What is reported
 
 
-@pytest.mark.parametrize("rule", [Alternating(), Alternating(d_batch="merged"), Simultaneous()], ids=str)
+@pytest.mark.parametrize(
+    "rule", [Alternating(), Alternating(d_batch="merged"), Simultaneous()], ids=str
+)
 def test_scalars_are_those_of_the_updates_own_passes(rule: Any) -> None:
     state = fresh_state(rule)
     hand, latents = Hand.of(state), noise()
@@ -532,18 +539,18 @@ def test_the_first_iteration_takes_all_three_kinds_of_step() -> None:
 @pytest.mark.parametrize(
     ("loss", "first", "second"),
     [
-        (Scripted(g=0.7, real=0.4, fake=0.5), (1, 1, 0), (0, 1, 0)),
-        (Scripted(g=0.5, real=0.46, fake=0.61), (1, 0, 1), (1, 0, 1)),
-        (Scripted(g=0.51, real=0.45, fake=0.6), (1, 1, 0), (0, 1, 0)),
-        (Scripted(g=0.1, real=0.1, fake=0.9), (1, 0, 0), (1, 0, 0)),
-        (Scripted(g=0.9, real=0.9, fake=0.9), (1, 1, 1), (1, 1, 1)),
+        (Scripted(g=0.75, real=0.375, fake=0.5), (1, 1, 0), (0, 1, 0)),
+        (Scripted(g=0.5, real=0.46875, fake=0.75), (1, 0, 1), (1, 0, 1)),  # at, not above
+        (Scripted(g=0.53125, real=0.4375, fake=0.625), (1, 1, 0), (0, 1, 0)),
+        (Scripted(g=0.125, real=0.125, fake=0.75), (1, 0, 0), (1, 0, 0)),
+        (Scripted(g=0.75, real=0.75, fake=0.75), (1, 1, 1), (1, 1, 1)),
     ],
     ids=str,
 )
 def test_thresholds_decide_on_the_losses_seen_last(
     loss: Scripted, first: tuple[int, ...], second: tuple[int, ...]
 ) -> None:
-    rule = Controller()
+    rule = Controller(d_fake_threshold=0.625, g_threshold=0.5, d_real_threshold=0.4375)
     state = fresh_state(rule)
     assert counts(rule.step(state, loss, reals(6, 0), noise())) == first
     assert counts(rule.step(state, loss, reals(6, 1), noise())) == second
@@ -561,7 +568,8 @@ def test_a_controller_that_nothing_moves_any_more_says_so() -> None:
 def test_the_controller_has_three_optimizers_with_moments_of_their_own() -> None:
     torch.set_default_dtype(torch.float32)
     tables = config.read_recipe("mnist-classes").tables
-    run = config.build(config.override(tables, [("latent.dims", 3)]))
+    changes = [("latent.dims", 3), ("train.precision", "float32")]
+    run = config.build(config.override(tables, changes))
     state = new_state(run, (1, 8, 8), torch.device("cpu"))
     assert set(state.optimizers) == {"G", "D_real", "D_fake"}
     trained = {name: o.param_groups[0] for name, o in state.optimizers.items()}
@@ -604,9 +612,15 @@ def test_the_controller_has_three_optimizers_with_moments_of_their_own() -> None
 def test_fused_adam_takes_plain_adams_steps(rule: str, model: str) -> None:
     """Fused Adam misplaces what is laid out in memory in another way than its parameter."""
     torch.set_default_dtype(torch.float32)
-    changes = [("update.name", rule), ("model.name", model), ("latent.dims", 3)]
     tables = config.read_recipe("cs231n-vanilla").tables
-    changes.append(("train.precision", "float32"))
+    changes = [
+        ("update.name", rule),
+        ("model.name", model),
+        ("latent.dims", 3),
+        ("train.precision", "float32"),
+        ("optim.generator.eps", 0.01),  # so that gradients that are round-off move nothing
+        ("optim.discriminator.eps", 0.01),
+    ]
     run = config.build(config.override(tables, changes))
     ends = []
     for fused in (True, False):
@@ -616,14 +630,17 @@ def test_fused_adam_takes_plain_adams_steps(rule: str, model: str) -> None:
             for name, net in run.update.optimizers.items():
                 parameters = (state.G if net == "G" else state.D).parameters()
                 state.optimizers[name] = torch.optim.Adam(
-                    parameters, lr=1e-3, betas=(0.5, 0.999), eps=1e-8, foreach=False, fused=False
+                    parameters, lr=1e-3, betas=(0.5, 0.999), eps=0.01, foreach=False, fused=False
                 )
         start = weights(state.G) + weights(state.D)
-        latents = noise()
+        latents = single(noise())
         for i in range(2):
             real = torch.rand(4, 1, 16, 16, generator=torch.Generator().manual_seed(i))
-            run.update.step(state, run.loss, real, lambda num: latents(num).float())
-        ends.append([b - a for a, b in zip(start, weights(state.G) + weights(state.D), strict=True)])
+            run.update.step(state, run.loss, real, latents)
+        ends.append(
+            [b - a for a, b in zip(start, weights(state.G) + weights(state.D), strict=True)]
+        )
     for fused_change, plain_change in zip(*ends, strict=True):
-        off = (fused_change - plain_change).norm() / plain_change.norm().clamp(min=1e-9)
-        assert off < 0.02, f"{off:.3f}"
+        least = 1e-7 * plain_change.numel() ** 0.5
+        off = (fused_change - plain_change).norm() / plain_change.norm().clamp(min=least)
+        assert off < 0.01

@@ -8,6 +8,7 @@ from dataclasses import dataclass as plain
 from typing import Annotated, ClassVar
 
 import numpy as np
+import torch
 from pydantic import Field
 from pydantic.dataclasses import dataclass
 
@@ -16,8 +17,8 @@ from ganvas.metrics.inputs import Better, Features, Floats, Values, feature_pair
 from ganvas.registry import CHECKED, METRICS
 from ganvas.seeds import stream
 
-BLOCK: int = 1024
-"""Rows and columns of one block of the kernel matrix."""
+BLOCK_BYTES: int = 16 << 20
+"""Most that one block of kernel values takes."""
 
 
 @plain(frozen=True)
@@ -63,15 +64,9 @@ class Polynomial:
         lifted[:, :-1] *= math.sqrt(gamma)
         return lifted
 
-    def total(self, x: Floats, y: Floats) -> float:
-        """Sum of the kernel over all pairs of lifted rows."""
-        base = x @ y.T
-        pairs = ",".join(["ij"] * self.degree)
-        return float(np.einsum(f"{pairs}->", *[base] * self.degree))
-
     def with_itself(self, x: Floats) -> Floats:
-        """The kernel of each lifted row with itself, (N,)."""
-        values: Floats = np.square(x).sum(axis=1) ** self.degree
+        """The kernel of each lifted row with itself, (..., N)."""
+        values: Floats = np.square(x).sum(axis=-1) ** self.degree
         return values
 
 
@@ -101,20 +96,47 @@ class KernelDistance(Polynomial):
             UsageError: fewer images than a subset has; not finite; rows differ in length.
         """
         sets = feature_pair(real, fake, self.subset_size)
-        random = np.random.default_rng(stream(self.seed, "kernel"))
+        # a stream for each set, so that the draws do not depend on how many are made at once
+        draws = [np.random.default_rng(stream(self.seed, "kernel", of)) for of in ("real", "fake")]
+        at_once = max(1, min(self.subsets, BLOCK_BYTES // (8 * self.subset_size**2)))
+        # one place for all kernel values: fresh memory costs as much time as the sums
+        buffer = torch.empty(max(BLOCK_BYTES // 8, self.subset_size), dtype=torch.float64)
         values = np.empty(self.subsets)
-        for i in range(self.subsets):
+        for start in range(0, self.subsets, at_once):
+            part = values[start : start + at_once]
             x, y = (
-                self.lifted(rows[random.permutation(len(rows))[: self.subset_size]])
-                for rows in sets
+                np.stack([self._subset(rows, random) for _ in part])
+                for rows, random in zip(sets, draws, strict=True)
             )
-            values[i] = self._unbiased(x, y)
+            part[:] = self._unbiased(x, y, buffer)
         return KernelSubsets(float(values.mean()), float(values.std()))
 
-    def _unbiased(self, x: Floats, y: Floats) -> float:
-        num = len(x)
-        within = sum(self.total(rows, rows) - self.with_itself(rows).sum() for rows in (x, y))
-        return float(within / (num * (num - 1)) - 2 * self.total(x, y) / num**2)
+    def _subset(self, rows: Features, random: np.random.Generator) -> Floats:
+        return self.lifted(rows[random.choice(len(rows), self.subset_size, replace=False)])
+
+    def _unbiased(self, x: Floats, y: Floats, buffer: torch.Tensor) -> Floats:
+        """The distance of each subset, (subsets,), from lifted rows (subsets, size, D + 1)."""
+        num = self.subset_size
+        within = np.zeros(len(x))
+        for rows in (x, y):
+            within += self._totals(rows, rows, buffer) - self.with_itself(rows).sum(axis=1)
+        distances: Floats = within / (num * (num - 1)) - 2 * self._totals(x, y, buffer) / num**2
+        return distances
+
+    def _totals(self, x: Floats, y: Floats, buffer: torch.Tensor) -> Floats:
+        """Sums of the kernel over all pairs of rows within each subset, (subsets,)."""
+        step = max(1, BLOCK_BYTES // (8 * len(x) * self.subset_size))
+        across = torch.from_numpy(y).transpose(1, 2)
+        factors = ",".join(["ij"] * self.degree)
+        totals = np.zeros(len(x))
+        for start in range(0, self.subset_size, step):
+            some = torch.from_numpy(x[:, start : start + step])
+            base = buffer[: len(x) * some.shape[1] * self.subset_size]
+            base = base.view(len(x), some.shape[1], self.subset_size)
+            torch.bmm(some, across, out=base)
+            for i, values in enumerate(base.numpy()):
+                totals[i] += np.einsum(f"{factors}->", *[values] * self.degree)
+        return totals
 
 
 @METRICS.register("kernel-exact")
@@ -149,12 +171,14 @@ class KernelDistanceExact(Polynomial):
     def _sums(self, x: Floats, y: Floats) -> tuple[Floats, Floats]:
         """Sums of the kernel over y for each row of x, (N,), and over x for each of y, (M,)."""
         of_x, of_y = np.zeros(len(x)), np.zeros(len(y))
-        for i in range(0, len(x), BLOCK):
-            for j in range(0, len(y), BLOCK):
-                base = x[i : i + BLOCK] @ y[j : j + BLOCK].T
+        step = max(1, math.isqrt(BLOCK_BYTES // 16))  # two float64 arrays of step x step
+        for i in range(0, len(x), step):
+            for j in range(0, len(y), step):
+                rows, columns = torch.from_numpy(x[i : i + step]), torch.from_numpy(y[j : j + step])
+                base = torch.mm(rows, columns.T).numpy()
                 kernel = base.copy()
                 for _ in range(self.degree - 1):
                     kernel *= base
-                of_x[i : i + BLOCK] += kernel.sum(axis=1)
-                of_y[j : j + BLOCK] += kernel.sum(axis=0)
+                of_x[i : i + step] += kernel.sum(axis=1)
+                of_y[j : j + step] += kernel.sum(axis=0)
         return of_x, of_y

@@ -38,9 +38,9 @@ class PrecisionRecallDensityCoverage:
     With B(x) the ball around an image that reaches to its k-th nearest other image of its set:
     precision = mean_j [y_j in some B(x_i)], recall = mean_i [x_i in some B(y_j)],
     density = mean_j #{i: y_j in B(x_i)} / k, coverage = mean_i [some y_j in B(x_i)].
-    A ball's surface does not belong to it, so k + 1 equal images have no ball. They see fakes off the data (precision,
-    density) and data without fakes (recall, coverage). They miss how often a mode comes up, and
-    recall and precision are fooled by outliers; all four depend on the numbers of images and k.
+    A ball's surface does not belong to it, so k + 1 equal images have no ball. They see fakes off
+    the data (precision, density) and data without fakes (recall, coverage). They miss how often a
+    mode comes up, outliers and noise widen the balls, and all depend on k and the image numbers.
     """
 
     k: Positive = 5

@@ -28,6 +28,7 @@ from ganvas.seeds import stream
 from ganvas.training.progress import Reporter
 from ganvas.training.rundir import RunFolder, environment
 from ganvas.training.state import State, load_checkpoint, new_state, save_checkpoint
+from ganvas.training.updates import Alternating
 from ganvas.training.watchdog import Alarm, check_losses, check_samples
 
 
@@ -68,6 +69,12 @@ def fit(
         session = _open(run, folder, reporter, device, data_root, resume, checkpoint)
         try:
             return _train(session, reporter)
+        except (torch.OutOfMemoryError, MemoryError) as error:
+            raise RunError(_no_memory(run, error)) from error
+        except RuntimeError as error:
+            if "alloc" not in str(error):
+                raise
+            raise RunError(_no_memory(run, error)) from error
         finally:
             reporter.stop()
             session.events.close()
@@ -100,7 +107,7 @@ def _open(
     data = load_images(run.data, run.preprocess, "train", data_root)
     schedule = config.schedule(run, len(data))
     state = new_state(run, data.shape, device)
-    _check_last_batch(schedule, state)
+    _check_last_batch(run, schedule, state)
     about_data = {"images": len(data), "shape": data.shape, "sha256": fingerprint(data.images)}
     record = environment(device, state.precision, about_data)
     if resume:
@@ -175,9 +182,10 @@ def _train(session: _Session, reporter: Reporter) -> Trained:
         plot_losses(folder.losses, run.recipe, folder.read_log())
         animate(folder.animation, folder.samples())
     if alarms:
+        seen = "; ".join(alarm.message for alarm in alarms)
+        good = folder.checkpoints()
         raise RunError(
-            f"stopped: {'; '.join(alarm.message for alarm in alarms)} "
-            f"(the newest checkpoint in {folder.path} is from before that)"
+            f"stopped: {seen} (last good checkpoint: {good[-1] if good else 'none yet'})"
         )
     return Trained(folder.path, state.step, schedule.images_at(state.step), state.seconds, finished)
 
@@ -228,7 +236,7 @@ def _sample(session: _Session) -> list[Alarm]:
 
 
 def _sample_name(session: _Session) -> str:
-    """epoch-0003.png, step-00000250.png or images-000010000.png: the unit of output.sample."""
+    """epoch-0003.png where sheets are due by the epoch, otherwise step-00000250.png."""
     step, schedule = session.state.step, session.schedule
     if "epoch" in session.run.output.sample and step % schedule.steps_per_epoch == 0:
         return f"epoch-{step // schedule.steps_per_epoch:04d}.png"
@@ -273,6 +281,11 @@ def _write_sheet(path: Path, run: Run, images: Pixels) -> Pixels:
     return sheet
 
 
+def _no_memory(run: Run, error: Exception) -> str:
+    reason = str(error).partition("\n")[0]
+    return f"out of memory: {reason}; lower --batch-size, which is {run.train.batch_size}"
+
+
 # Before the first step
 
 
@@ -291,18 +304,20 @@ def _device(name: str) -> torch.device:
         ) from None
 
 
-def _check_last_batch(schedule: Schedule, state: State) -> None:
+def _check_last_batch(run: Run, schedule: Schedule, state: State) -> None:
     """BatchNorm cannot train on one image; say so now rather than at the end of an epoch."""
     smallest = schedule.images_at(schedule.steps_per_epoch) % schedule.images_per_step
-    smallest = smallest or schedule.images_per_step
+    smallest = (smallest or schedule.images_per_step) // run.update.batches_per_step
+    if isinstance(run.update, Alternating) and run.update.d_batch == "merged":
+        smallest //= 2  # D's fakes are half a batch
     norms = (nn.BatchNorm1d, nn.BatchNorm2d)
-    if smallest == 1 and any(
+    if smallest < 2 and any(
         isinstance(m, norms) for net in (state.G, state.D) for m in net.modules()
     ):
         raise UsageError(
-            f"--batch-size: {schedule.images_per_step} leaves a batch of one image, which "
-            "BatchNorm cannot train on; allowed: 2 or more, and train.drop_last=true where one "
-            "image is left over"
+            f"--batch-size: found {run.train.batch_size}; that leaves a batch of one image, which "
+            "BatchNorm cannot train on; allowed: 2 or more, 4 or more with update.d_batch=merged, "
+            "and train.drop_last=true where a few images are left over at the end of an epoch"
         )
 
 
