@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import pickle
 import shutil
@@ -16,6 +17,7 @@ from PIL import Image
 from safetensors.torch import load_file, save_file
 
 import ganvas
+from ganvas import config
 from ganvas.errors import UsageError
 from ganvas.sampling import GROUP, draw_sheet, load, with_standing_statistics
 
@@ -29,8 +31,10 @@ def generator(tiny_run: Path, tmp_path: Path) -> Path:
 # Which images
 
 
-def test_a_seed_is_one_endless_row_of_images(tiny_run: Path) -> None:
-    source = load(tiny_run)
+@pytest.mark.parametrize("name", ["uniform", "normal", "truncated-normal"])
+def test_a_seed_is_one_endless_row_of_images(name: str, tiny_run: Path) -> None:
+    latent = config.component("latent", {"name": name, "dims": 4})
+    source = dataclasses.replace(load(tiny_run), latent=latent)
     many = source.sample(2 * GROUP + 9, seed=5)
     assert many.shape == (2 * GROUP + 9, 1, 8, 8) and many.dtype == np.uint8
     for num in (1, 2, GROUP - 1, GROUP, GROUP + 1, 2 * GROUP):

@@ -5,7 +5,6 @@ from __future__ import annotations
 from itertools import pairwise
 from typing import ClassVar
 
-import torch
 from pydantic.dataclasses import dataclass
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -24,10 +23,11 @@ class Smooth(nn.Module):
     """
 
     def forward(self, x: Tensor) -> Tensor:
-        channels = x.shape[1]
-        line = x.new_tensor([0.25, 0.5, 0.25])
-        kernel = torch.outer(line, line).expand(channels, 1, 3, 3)
-        return F.conv2d(x, kernel, padding=1, groups=channels)
+        for dim in (2, 3):  # by slices: a convolution's kernels are slow for a single channel
+            margins = (0, 0, 1, 1) if dim == 2 else (1, 1)
+            before, after = (F.pad(x, margins).narrow(dim, i, x.shape[dim]) for i in (0, 2))
+            x = 0.5 * x + 0.25 * (before + after)
+        return x
 
 
 @MODELS.register("quickstart")
