@@ -145,9 +145,9 @@ class Train:
     """What products of matrices and convolutions are computed in; weights, BatchNorm statistics and
     losses stay float32. auto: bfloat16 where the device has matrix units for it."""
 
-    fast_convolutions: bool = True
-    """Compute strided convolutions as ordinary ones where that is faster; the sums are the same,
-    in another order."""
+    fast_layers: bool = True
+    """Compute strided convolutions as ordinary ones, and draw dropout's masks 64 to a random word,
+    where that is faster. Convolutions sum the same products in another order."""
 
 
 @dataclass(frozen=True, kw_only=True, config=CHECKED)

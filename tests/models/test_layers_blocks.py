@@ -7,12 +7,11 @@ import pytest
 import torch
 from torch import nn
 
-from ganvas.models import layers
+from ganvas.models import convolution
 from ganvas.models.layers import (
+    Dropout,
     SameConv2d,
     SameConvTranspose2d,
-    conv_by_blocks,
-    conv_transpose_by_blocks,
 )
 
 KERNELS = [(5, 2), (5, 1), (4, 2), (3, 2), (3, 1), (1, 2), (1, 1)]
@@ -119,7 +118,7 @@ def test_strided_convolution_by_blocks_is_the_plain_one(
     plain = SameConv2d(3, 6, kernel, stride=2).double()
     x = torch.randn(2, 3, height, width, dtype=torch.float64, requires_grad=True)
     before = plain._zeros(height)[0]
-    check_equal(plain, x, conv_by_blocks(x, plain.weight, plain.bias, before))
+    check_equal(plain, x, convolution.strided(x, plain.weight, plain.bias, before))
 
 
 @pytest.mark.parametrize("kernel", [4, 5])
@@ -127,7 +126,7 @@ def test_transposed_convolution_by_blocks_is_the_plain_one(kernel: int) -> None:
     torch.manual_seed(0)
     plain = SameConvTranspose2d(3, 6, kernel, stride=2).double()
     x = torch.randn(2, 3, 7, 8, dtype=torch.float64, requires_grad=True)
-    check_equal(plain, x, conv_transpose_by_blocks(x, plain.weight, plain.bias))
+    check_equal(plain, x, convolution.transposed(x, plain.weight, plain.bias))
 
 
 def check_equal(plain: nn.Module, x: torch.Tensor, fast: torch.Tensor) -> None:
@@ -148,10 +147,10 @@ def test_in_bfloat16_the_blocks_are_used_and_can_be_switched_off(
     layer: SameConv2d | SameConvTranspose2d, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     used: list[str] = []
-    for name in ("conv_by_blocks", "conv_transpose_by_blocks"):
-        form = getattr(layers, name)
+    for name in ("strided", "transposed"):
+        form = getattr(convolution, name)
         monkeypatch.setattr(
-            layers, name, lambda *args, form=form, name=name: used.append(name) or form(*args)
+            convolution, name, lambda *args, form=form, name=name: used.append(name) or form(*args)
         )
     x = torch.randn(2, 8, 8, 8)
     with torch.autocast("cpu", torch.bfloat16):
@@ -162,3 +161,45 @@ def test_in_bfloat16_the_blocks_are_used_and_can_be_switched_off(
     layer(x)  # in float32 the plain form is the faster one
     assert len(used) == 1
     assert torch.allclose(fast.float(), plain.float(), atol=0.05)
+
+
+@pytest.mark.parametrize(
+    ("kernel", "padding", "side"),
+    [(5, 2, 7), (3, 1, 7), (3, 0, 9), (3, 1, 4), (2, 0, 5), (2, 1, 4)],
+)
+def test_convolution_with_fast_gradients(kernel: int, padding: int, side: int) -> None:
+    """Large and small maps take different ways; each gives conv2d's result and gradients."""
+    torch.manual_seed(0)
+    plain = nn.Conv2d(3, 6, kernel, padding=padding).double()
+    x = torch.randn(2, 3, side, side, dtype=torch.float64, requires_grad=True)
+    check_equal(plain, x, convolution.convolve(x, plain.weight, plain.bias, padding))
+
+
+def test_transposed_convolution_of_stride_1() -> None:
+    torch.manual_seed(0)
+    plain = SameConvTranspose2d(3, 6, 5).double()
+    x = torch.randn(2, 3, 7, 7, dtype=torch.float64, requires_grad=True)
+    check_equal(plain, x, convolution.transposed_unit(x, plain.weight, plain.bias, 2))
+
+
+@pytest.mark.parametrize("p", [0.5, 0.3])
+@pytest.mark.parametrize("shape", [(64, 33, 8, 8), (1000, 77)])
+def test_dropout_keeps_the_right_share_and_scales_it(p: float, shape: tuple[int, ...]) -> None:
+    torch.manual_seed(0)
+    x = torch.ones(shape)
+    if len(shape) == 4:
+        x = x.contiguous(memory_format=torch.channels_last)
+    x.requires_grad_()
+    y = Dropout(p)(x)
+    assert y.stride() == x.stride()
+    assert y.unique().tolist() == pytest.approx([0.0, 1 / (1 - p)])
+    share = (y == 0).double()
+    assert share.mean().item() == pytest.approx(p, abs=4 * (p * (1 - p) / x.numel()) ** 0.5)
+    # neighbours are independent: the covariance of adjacent values is that of chance
+    flat = share.flatten()
+    assert (
+        abs(((flat[1:] - p) * (flat[:-1] - p)).mean().item()) < 4 * p * (1 - p) / len(flat) ** 0.5
+    )
+    y.sum().backward()
+    assert torch.equal(x.grad, y.detach())
+    assert Dropout(p).eval()(x) is x

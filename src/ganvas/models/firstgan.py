@@ -10,6 +10,7 @@ from torch import nn
 
 from ganvas.images import Shape
 from ganvas.models.layers import (
+    Dropout,
     Logits,
     SameConv2d,
     SameConvTranspose2d,
@@ -42,7 +43,7 @@ class FirstGANDense:
     def discriminator(self, shape: Shape) -> nn.Module:
         layers: list[nn.Module] = [nn.Flatten()]
         for fan_in, fan_out in pairwise((num_values(shape), 1024, 512, 256)):
-            layers += [nn.Linear(fan_in, fan_out), nn.LeakyReLU(0.2), nn.Dropout(0.3)]
+            layers += [nn.Linear(fan_in, fan_out), nn.LeakyReLU(0.2), Dropout(0.3)]
         return nn.Sequential(*layers, nn.Linear(256, 1), Logits())
 
 

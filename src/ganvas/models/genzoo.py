@@ -11,6 +11,7 @@ from torch import nn
 
 from ganvas.images import Shape
 from ganvas.models.layers import (
+    Dropout,
     Logits,
     SameConv2d,
     SameConvTranspose2d,
@@ -83,7 +84,7 @@ class _GenZoo:
             layers += [
                 SameConv2d(fan_in, fan_out, 5, stride=2, bias=self.d_bias == "all"),
                 nn.LeakyReLU(self.slope),
-                nn.Dropout(self.dropout),
+                Dropout(self.dropout),
             ]
         factor = 2 ** len(self.d_widths)
         flat = self.d_widths[-1] * (shape[1] // factor) * (shape[2] // factor)

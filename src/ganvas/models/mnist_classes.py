@@ -9,7 +9,7 @@ from pydantic.dataclasses import dataclass
 from torch import Tensor, nn
 
 from ganvas.images import Shape
-from ganvas.models.layers import Logits, SameConv2d, ToImage
+from ganvas.models.layers import Dropout, Logits, SameConv2d, ToImage
 from ganvas.protocols import SampleMode
 from ganvas.registry import CHECKED, MODELS
 
@@ -68,7 +68,7 @@ class MNISTClasses:
                 nn.Flatten(),
                 nn.Linear(flat, 512),
                 nn.ReLU(),
-                nn.Dropout(0.5),
+                Dropout(0.5),
                 nn.Linear(512, 1),
                 Logits(),
             )

@@ -9,7 +9,7 @@ from pydantic.dataclasses import dataclass
 from torch import nn
 
 from ganvas.images import Shape
-from ganvas.models.layers import Logits, ToImage, glorot, num_values
+from ganvas.models.layers import Dropout, Logits, ToImage, glorot, num_values
 from ganvas.protocols import SampleMode
 from ganvas.registry import CHECKED, MODELS
 
@@ -42,10 +42,10 @@ class ModelZoo:
                 nn.Flatten(),
                 nn.Linear(num_values(shape), 1024),
                 nn.LeakyReLU(0.2),
-                nn.Dropout(0.3),
+                Dropout(0.3),
                 nn.Linear(1024, 512),
                 nn.LeakyReLU(0.2),
-                nn.Dropout(0.3),
+                Dropout(0.3),
                 nn.Linear(512, 256),
                 nn.LeakyReLU(0.2),
                 nn.Linear(256, 1),

@@ -11,7 +11,7 @@ from torch.nn import functional as F
 
 from ganvas.config import Positive
 from ganvas.images import Shape
-from ganvas.models.layers import Logits, ToImage, num_values
+from ganvas.models.layers import Dropout, Logits, ToImage, num_values
 from ganvas.protocols import SampleMode
 from ganvas.registry import CHECKED, MODELS
 
@@ -59,5 +59,5 @@ class Quickstart:
     def discriminator(self, shape: Shape) -> nn.Module:
         layers: list[nn.Module] = [nn.Flatten()]
         for fan_in, fan_out in pairwise((num_values(shape), 2 * self.width, self.width)):
-            layers += [nn.Linear(fan_in, fan_out), nn.LeakyReLU(0.2), nn.Dropout(0.3)]
+            layers += [nn.Linear(fan_in, fan_out), nn.LeakyReLU(0.2), Dropout(0.3)]
         return nn.Sequential(*layers, nn.Linear(self.width, 1), Logits())

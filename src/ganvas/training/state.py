@@ -23,7 +23,7 @@ from ganvas.config import Adam, Run
 from ganvas.errors import UsageError
 from ganvas.files import sync_folder, write_file, writing
 from ganvas.images import Shape
-from ganvas.models.layers import SameConv2d, SameConvTranspose2d
+from ganvas.models.layers import Dropout, SameConv2d, SameConvTranspose2d
 from ganvas.seeds import stream
 
 FORMAT: Final = 1
@@ -78,8 +78,8 @@ def new_state(run: Run, shape: Shape, device: torch.device) -> State:
     for net in (G, D):
         net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         for module in net.modules():
-            if isinstance(module, (SameConv2d, SameConvTranspose2d)):
-                module.fast = run.train.fast_convolutions
+            if isinstance(module, (Dropout, SameConv2d, SameConvTranspose2d)):
+                module.fast = run.train.fast_layers
     nets = {"G": (G, run.optim.generator), "D": (D, run.optim.discriminator)}
     optimizers = {name: _adam(*nets[net]) for name, net in run.update.optimizers.items()}
     latents = Generator(device).manual_seed(stream(run.seed, "latents"))
