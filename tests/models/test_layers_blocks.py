@@ -121,10 +121,9 @@ def test_strided_convolution_by_blocks_is_the_plain_one(
     check_equal(plain, x, convolution.strided(x, plain.weight, plain.bias, before))
 
 
-@pytest.mark.parametrize("kernel", [4, 5])
-def test_transposed_convolution_by_blocks_is_the_plain_one(kernel: int) -> None:
+def test_transposed_convolution_by_blocks_is_the_plain_one() -> None:
     torch.manual_seed(0)
-    plain = SameConvTranspose2d(3, 6, kernel, stride=2).double()
+    plain = SameConvTranspose2d(3, 6, 5, stride=2).double()
     x = torch.randn(2, 3, 7, 8, dtype=torch.float64, requires_grad=True)
     check_equal(plain, x, convolution.transposed(x, plain.weight, plain.bias))
 
@@ -141,7 +140,7 @@ def check_equal(plain: nn.Module, x: torch.Tensor, fast: torch.Tensor) -> None:
 
 
 @pytest.mark.parametrize(
-    "layer", [SameConv2d(8, 16, 5, stride=2), SameConvTranspose2d(8, 4, 4, stride=2)]
+    "layer", [SameConv2d(8, 16, 5, stride=2), SameConvTranspose2d(8, 4, 5, stride=2)]
 )
 def test_in_bfloat16_the_blocks_are_used_and_can_be_switched_off(
     layer: SameConv2d | SameConvTranspose2d, monkeypatch: pytest.MonkeyPatch

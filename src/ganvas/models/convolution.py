@@ -52,16 +52,13 @@ def strided(x: Tensor, weight: Tensor, bias: Tensor | None, before: int) -> Tens
 def transposed(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
     """conv_transpose2d of stride 2 without its first row and column, cut to twice the size of x.
 
-    x is (N, C, H, W), weight (C, out, K, K) with K 4 or 5. Output 2j + p is the sum over i of
+    x is (N, C, H, W), weight (C, out, 5, 5). Output 2j + p is the sum over i of
     x[i] * w[2 (j - i) + p + 1], so an ordinary convolution makes the pixels p of block j; its taps
-    run backwards through w. With an even K the blocks start a pixel early, which saves a tap.
+    run backwards through w.
     """
-    kernel = weight.shape[2]
-    odd, taps = kernel % 2, (kernel + 1) // 2
-    kernels = F.pad(weight, (odd, 0, odd, 0)).reshape(*weight.shape[:2], taps, 2, taps, 2)
+    kernels = F.pad(weight, (1, 0, 1, 0)).reshape(*weight.shape[:2], 3, 2, 3, 2)
     kernels = kernels.flip(2, 4).permute(3, 5, 1, 0, 2, 4).flatten(0, 2)
-    y = _from_blocks(convolve(x, kernels, None if bias is None else bias.repeat(4), 1))
-    return y if odd else y[:, :, 1:-1, 1:-1]
+    return _from_blocks(convolve(x, kernels, None if bias is None else bias.repeat(4), 1))
 
 
 def transposed_unit(x: Tensor, weight: Tensor, bias: Tensor | None, padding: int) -> Tensor:

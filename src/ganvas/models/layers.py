@@ -43,7 +43,8 @@ class SameConv2d(nn.Conv2d):
         top, bottom = self._zeros(x.shape[2])
         left, right = self._zeros(x.shape[3])
         if self.fast and convolution.pays(x):
-            if self.stride[0] == 2 and top == left and x.shape[2] % 2 == x.shape[3] % 2 == 0:
+            even = x.shape[2] % 2 == x.shape[3] % 2 == 0
+            if self.stride[0] == 2 and self.kernel_size[0] == 5 and even:
                 return convolution.strided(x, self.weight, self.bias, top)
             if self.stride[0] == 1 and top == bottom == left == right:
                 return convolution.convolve(x, self.weight, self.bias, top)
@@ -91,7 +92,7 @@ class SameConvTranspose2d(nn.ConvTranspose2d):
     def forward(self, x: Tensor, output_size: list[int] | None = None) -> Tensor:
         assert output_size is None, "SAME padding leaves no choice of size"
         if self.fast and convolution.pays(x):
-            if self.stride[0] == 2 and self.padding[0] == 1:
+            if self.stride[0] == 2 and self.kernel_size[0] == 5:
                 return convolution.transposed(x, self.weight, self.bias)
             if self.stride[0] == 1 and self.kernel_size[0] % 2:
                 padding = int(self.padding[0])
