@@ -239,11 +239,14 @@ def build(tables: Mapping[str, Any]) -> Run:
     seed = tables.get("seed", 0)
     if not isinstance(seed, int) or isinstance(seed, bool) or not 0 <= seed < 2**63:
         raise UsageError(f"seed: found {seed!r}; a whole number from 0 to 2^63 - 1 is allowed")
+    recipe = str(tables.get("recipe", "custom"))
+    if not re.fullmatch(r"\w[\w .+-]*", recipe):  # it names the run folder
+        raise UsageError(f"recipe: found {recipe!r}; allowed: letters, digits, '_', '-', '.', '+'")
     sections = {name: component(name, tables.get(name, {})) for name in (*COMPONENTS, *SECTIONS)}
     train = sections["train"]
     if (train.epochs is None) == (train.images is None):
         raise UsageError("train: set exactly one of train.epochs and train.images")
-    return Run(recipe=str(tables.get("recipe", "custom")), seed=seed, **sections)
+    return Run(recipe=recipe, seed=seed, **sections)
 
 
 def component(section: str, table: object) -> Any:

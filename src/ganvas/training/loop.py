@@ -92,6 +92,8 @@ class _Session:
     loader: Loader
     grid_latents: Tensor
     events: SummaryWriter
+    logged: int
+    """Up to this step the log is there already: the newest checkpoint's, on resuming."""
 
 
 def _open(
@@ -110,11 +112,13 @@ def _open(
     _check_last_batch(run, schedule, state)
     about_data = {"images": len(data), "shape": data.shape, "sha256": fingerprint(data.images)}
     record = environment(device, state.precision, about_data)
+    logged = 0
     if resume:
         _check_environment(folder, record, reporter)
         if folder.checkpoints():
             load_checkpoint(state, checkpoint or folder.checkpoints()[-1])
-        folder.rewind_log(state.step)
+            logged = folder.step_of(folder.checkpoints()[-1])
+        folder.rewind_log(logged)
     else:
         folder.create(run, record)
     _write_sheet(folder.reals, run, _some_reals(run, data))
@@ -128,7 +132,8 @@ def _open(
             data.images, schedule, run.train.order, run.seed, run.model.value_range, device
         ),
         grid_latents=_grid_latents(run).to(device),
-        events=SummaryWriter(str(folder.path), purge_step=state.step + 1 if resume else None),
+        events=SummaryWriter(str(folder.path), purge_step=logged + 1 if resume else None),
+        logged=logged,
     )
 
 
@@ -215,9 +220,10 @@ def _log(session: _Session, seconds: float) -> dict[str, float]:
         key: float(value) / (1 if key.startswith("count/") else state.summed)
         for key, value in state.sums.items()
     }
-    session.folder.append_log(line | means)
-    for key, value in means.items():
-        session.events.add_scalar(session.run.output.tags.get(key, key), value, state.step)
+    if state.step > session.logged:
+        session.folder.append_log(line | means)
+        for key, value in means.items():
+            session.events.add_scalar(session.run.output.tags.get(key, key), value, state.step)
     line["seconds_per_step"] = elapsed / state.summed
     state.sums, state.summed, state.logged_seconds = {}, 0, seconds
     return line | means
@@ -230,7 +236,8 @@ def _sample(session: _Session) -> list[Alarm]:
     path = session.folder.path / "samples" / _sample_name(session)
     sheet = _write_sheet(path, run, fakes)
     tag = run.output.tags.get("samples", "samples")
-    session.events.add_image(tag, sheet[:3], state.step)
+    if state.step > session.logged:
+        session.events.add_image(tag, sheet[:3], state.step)
     images = session.schedule.images_at(state.step)
     return check_samples(run.watchdog, images, fakes, _some_reals(run, session.data), state.memory)
 

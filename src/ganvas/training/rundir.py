@@ -66,6 +66,9 @@ class RunFolder:
         """Complete checkpoints, oldest first."""
         return sorted(self.path.glob("checkpoints/step-*"))
 
+    def step_of(self, checkpoint: Path) -> int:
+        return int(checkpoint.name.removeprefix("step-"))
+
     def prune_checkpoints(self, keep: int) -> None:
         for old in self.checkpoints()[:-keep]:
             shutil.rmtree(old)
@@ -111,7 +114,7 @@ class RunFolder:
         return lines
 
     def rewind_log(self, step: int) -> None:
-        """Drop what was logged after `step`: it is about to be logged again."""
+        """Drop what was logged after `step`, for it is about to be logged again."""
         kept = [line for line in self.read_log() if (line["step"] or 0) <= step]
         write_file(self.log, "".join(json.dumps(line) + "\n" for line in kept).encode())
 
