@@ -94,7 +94,7 @@ def test_python_m_ganvas_is_the_same_program() -> None:
         (["train", "--batchsize", "3"], ["--batchsize", "--batch-size"]),
         (["train", "--nonsense"], ["--nonsense"]),
         (["tran"], ["tran", "train"]),
-        (["train", "--epochs", "many"], ["--epochs", "integer"]),
+        (["train", "--epochs", "many"], ["--epochs", "many", "integer"]),
         (["train", "--learning-rate", "x"], ["--learning-rate", "number"]),
         (["train", "--epochs"], ["--epochs"]),
         (["train", "a", "b"], ["b"]),

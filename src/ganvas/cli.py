@@ -5,6 +5,7 @@ Heavy imports happen inside the commands, so that --help answers at once.
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import sys
@@ -346,9 +347,19 @@ def main() -> NoReturn:
             typer.echo(error.format_message(), err=True)  # type: ignore[attr-defined]
             sys.exit(2)
         if hasattr(error, "format_message"):  # a click error: unknown option, missing argument
-            fail(f"{error.format_message()}", getattr(error, "exit_code", 2))
+            fail(found(error) + error.format_message(), getattr(error, "exit_code", 2))
         fail(f"unexpected {type(error).__name__}: {error}; `ganvas --debug ...` shows where", 1)
     sys.exit(code if isinstance(code, int) else 0)
+
+
+def found(error: Exception) -> str:
+    """'--epochs: found many; ' for an error about an option's value, which does not say it."""
+    options = getattr(getattr(error, "param", None), "opts", [])
+    for argument, following in itertools.zip_longest(sys.argv, sys.argv[1:]):
+        name, equals, value = argument.partition("=")
+        if name.replace("_", "-") in options:
+            return f"{name}: found {value if equals else following!r}; "
+    return ""
 
 
 def fail(message: str, code: int) -> NoReturn:
