@@ -1,0 +1,79 @@
+"""The fast path against the plain one: bfloat16 and other forms of layers against float32."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+
+from ganvas import commands
+from ganvas.training.state import State, new_state
+
+PLAIN: dict[str, Any] = {"train.precision": "float32", "train.fast_layers": False}
+FAST: dict[str, Any] = {"train.precision": "bfloat16", "train.fast_layers": True}
+RECIPES = {
+    "genzoo-mnist": {"model.dropout": 0.0},  # without dropout, whose masks differ
+    "genzoo-cifar10": {"model.dropout": 0.0},
+    "cs231n-dcgan": {},
+    "firstgan-dcgan-mnist": {},
+}
+
+
+def begin(recipe: str, settings: dict[str, Any], batch: int) -> tuple[Any, State, torch.Tensor]:
+    """A run, its first state, and a batch of smooth stand-ins for real images."""
+    run = commands.resolve(recipe, batch_size=batch, settings=RECIPES.get(recipe, {}) | settings)
+    _, shape = commands._size_of_data(run, None)
+    state = new_state(run, shape, torch.device("cpu"))
+    coarse = torch.randn(batch, shape[0], 4, 4, generator=torch.Generator().manual_seed(0))
+    real = torch.nn.functional.interpolate(coarse, shape[1:], mode="bilinear").tanh()
+    return run, state, real.contiguous(memory_format=torch.channels_last)
+
+
+def gradients(recipe: str, settings: dict[str, Any]) -> dict[str, torch.Tensor]:
+    run, state, real = begin(recipe, settings, 16)
+    latents = run.latent.sample(16, state.latents)
+    fake = state.generate(latents)
+    g_loss = run.loss.generator(state.judge(fake))
+    d_loss = run.loss.discriminator(state.judge(real), state.judge(fake.detach()))
+    g_gradients = torch.autograd.grad(g_loss, list(state.G.parameters()))
+    d_gradients = torch.autograd.grad(d_loss, list(state.D.parameters()))
+    found = {"g_loss": g_loss.detach(), "d_loss": d_loss.detach()}
+    for net, names, values in (
+        ("G", [name for name, _ in state.G.named_parameters()], g_gradients),
+        ("D", [name for name, _ in state.D.named_parameters()], d_gradients),
+    ):
+        found |= {f"{net}.{name}": value for name, value in zip(names, values, strict=True)}
+    return found
+
+
+@pytest.mark.parametrize("recipe", RECIPES)
+def test_gradients_point_the_same_way(recipe: str) -> None:
+    plain, fast = gradients(recipe, PLAIN), gradients(recipe, FAST)
+    assert float(fast["g_loss"]) == pytest.approx(float(plain["g_loss"]), rel=0.02)
+    assert float(fast["d_loss"]) == pytest.approx(float(plain["d_loss"]), rel=0.02)
+    for name, expected in plain.items():
+        cosine = torch.nn.functional.cosine_similarity(
+            fast[name].flatten().double(), expected.flatten().double(), dim=0
+        )
+        assert fast[name].dtype == torch.float32
+        assert cosine > 0.97 or expected.norm() < 1e-6, f"{name}: cosine {float(cosine):.4f}"
+
+
+@pytest.mark.slow
+def test_loss_curves_of_200_steps_agree() -> None:
+    """Means over the last 100 of 200 steps: within a tenth, with dropout on."""
+    means = {}
+    for settings in (PLAIN, FAST):
+        run, state, real = begin("genzoo-mnist", settings | {"model.dropout": 0.5}, 32)
+        curve = [
+            run.update.step(
+                state, run.loss, real, lambda num, r=run, s=state: r.latent.sample(num, s.latents)
+            )
+            for _ in range(200)
+        ]
+        for key in ("D/loss", "G/loss"):
+            mean = sum(float(scalars[key]) for scalars in curve[100:]) / 100
+            means.setdefault(key, []).append(mean)
+    for key, (plain, fast) in means.items():
+        assert fast == pytest.approx(plain, rel=0.1), key
