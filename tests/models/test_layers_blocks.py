@@ -10,6 +10,7 @@ from torch import nn
 from ganvas.models import convolution
 from ganvas.models.layers import (
     Dropout,
+    Flatten,
     SameConv2d,
     SameConvTranspose2d,
 )
@@ -202,3 +203,12 @@ def test_dropout_keeps_the_right_share_and_scales_it(p: float, shape: tuple[int,
     y.sum().backward()
     assert torch.equal(x.grad, y.detach())
     assert Dropout(p).eval()(x) is x
+
+
+def test_flatten_gives_its_gradient_channels_last() -> None:
+    x = torch.randn(2, 3, 4, 5).contiguous(memory_format=torch.channels_last).requires_grad_()
+    slope = torch.randn(2, 60)
+    (gradient,) = torch.autograd.grad(Flatten()(x), x, slope)
+    assert torch.equal(Flatten()(x), x.flatten(1))
+    assert torch.equal(gradient, slope.view(2, 3, 4, 5))
+    assert gradient.is_contiguous(memory_format=torch.channels_last)

@@ -9,6 +9,7 @@ from torch import nn
 
 from ganvas.images import Shape
 from ganvas.models.layers import (
+    Flatten,
     Logits,
     SameConvTranspose2d,
     ToImage,
@@ -99,7 +100,7 @@ class CS231nDCGAN:
                 nn.Conv2d(32, 64, 5),
                 nn.LeakyReLU(0.01),
                 nn.MaxPool2d(2),
-                nn.Flatten(),
+                Flatten(),
                 nn.Linear(flat, 1024),
                 nn.LeakyReLU(0.01),
                 nn.Linear(1024, 1),

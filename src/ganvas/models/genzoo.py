@@ -12,6 +12,7 @@ from torch import nn
 from ganvas.images import Shape
 from ganvas.models.layers import (
     Dropout,
+    Flatten,
     Logits,
     SameConv2d,
     SameConvTranspose2d,
@@ -88,7 +89,7 @@ class _GenZoo:
             ]
         factor = 2 ** len(self.d_widths)
         flat = self.d_widths[-1] * (shape[1] // factor) * (shape[2] // factor)
-        layers += [nn.Flatten(), nn.Linear(flat, 1, bias=self.d_bias != "none"), Logits()]
+        layers += [Flatten(), nn.Linear(flat, 1, bias=self.d_bias != "none"), Logits()]
         return glorot(nn.Sequential(*layers))
 
     def _check(self, shape: Shape) -> None:

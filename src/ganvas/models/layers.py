@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -117,18 +118,19 @@ class Dropout(nn.Dropout):
             return F.dropout(x, self.p)
         if not x.is_contiguous(memory_format=torch.channels_last if x.dim() == 4 else _PLAIN):
             x = x.contiguous()
-        draw = _coins if self.p == 0.5 else _draws
-        return x * draw(x, self.p).as_strided(x.shape, x.stride()) * (1 / (1 - self.p))
+        if self.p == 0.5:
+            return x * _doubled_coins(x).as_strided(x.shape, x.stride())
+        return x * _draws(x, self.p).as_strided(x.shape, x.stride()) * (1 / (1 - self.p))
 
 
 _PLAIN = torch.contiguous_format
 _BITS = (torch.arange(256).view(-1, 1) >> torch.arange(8)) & 1
 
 
-def _coins(x: Tensor, _: float) -> Tensor:
-    """0 or 1 with equal probability for each value of x: 64 of them from one random word."""
+def _doubled_coins(x: Tensor) -> Tensor:
+    """0 or 2 with equal probability for each value of x: 64 of them from one random word."""
     words = torch.empty((x.numel() + 63) // 64, dtype=torch.int64).random_(-(2**63), None)
-    coins = torch.index_select(_BITS.to(x.dtype), 0, words.view(torch.uint8).int())
+    coins = torch.index_select(2 * _BITS.to(x.dtype), 0, words.view(torch.uint8).int())
     return coins.view(-1)[: x.numel()]
 
 
@@ -150,6 +152,28 @@ class ToImage(nn.Module):
 
     def extra_repr(self) -> str:
         return f"shape={self.shape}"
+
+
+class Flatten(nn.Flatten):
+    """(N, C, H, W) -> (N, C * H * W), as nn.Flatten; its gradient comes back channels-last.
+
+    So the layers before it meet gradients in the layout of their own values.
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        flat: Tensor = _Flatten.apply(x)  # type: ignore[no-untyped-call]
+        return flat
+
+
+class _Flatten(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor) -> Tensor:
+        ctx.shape = x.shape
+        return x.flatten(1)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> Tensor:
+        return gradient.reshape(ctx.shape).contiguous(memory_format=torch.channels_last)
 
 
 class Logits(nn.Module):

@@ -9,7 +9,7 @@ from pydantic.dataclasses import dataclass
 from torch import Tensor, nn
 
 from ganvas.images import Shape
-from ganvas.models.layers import Dropout, Logits, SameConv2d, ToImage
+from ganvas.models.layers import Dropout, Flatten, Logits, SameConv2d, ToImage
 from ganvas.protocols import SampleMode
 from ganvas.registry import CHECKED, MODELS
 
@@ -65,7 +65,7 @@ class MNISTClasses:
                 SameConv2d(64, 64, 3),
                 nn.ReLU(),
                 nn.MaxPool2d(2, ceil_mode=True),
-                nn.Flatten(),
+                Flatten(),
                 nn.Linear(flat, 512),
                 nn.ReLU(),
                 Dropout(0.5),
