@@ -20,8 +20,10 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from safetensors.torch import load_file
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
+from ganvas import config
 from ganvas.errors import UsageError
 from ganvas.training import loop
 from ganvas.training.rundir import RunFolder
@@ -135,11 +137,40 @@ def test_the_log_counts_steps_images_and_epochs(tiny_run: Path) -> None:
         assert set(line) == {
             "step", "images", "epoch", "seconds", "images_per_second",
             "D/loss", "D/loss_real", "D/loss_fake", "D/real", "D/fake", "G/loss",
+            "D/real_eval", "D/fake_eval",
         }  # fmt: skip
         assert line["D/loss"] == pytest.approx(line["D/loss_real"] + line["D/loss_fake"])
         assert 0 < line["D/real"] < 1 and 0 < line["D/fake"] < 1
     assert lines[0]["D/loss"] == pytest.approx(1.386, abs=0.05)  # D cannot tell anything apart yet
     assert lines[0]["G/loss"] == pytest.approx(0.693, abs=0.05)
+
+
+def test_the_verdict_is_that_of_d_without_dropout_on_the_two_sheets(
+    train_tiny: Train, tmp_path: Path, plain_plots: None
+) -> None:
+    """Computed again from the last checkpoint and the two pictures themselves."""
+    trained = train_tiny(tmp_path / "run", **{"model.name": "modelzoo"})
+    run = config.load(trained.folder / "config.toml")
+    discriminator = run.model.discriminator((1, 8, 8))
+    weights = load_file(sorted(trained.folder.glob("checkpoints/*"))[-1] / "state.safetensors")
+    discriminator.load_state_dict(
+        {key[2:]: value for key, value in weights.items() if key.startswith("D.")}
+    )
+    line = json.loads((trained.folder / "log.jsonl").read_text().splitlines()[-1])
+    sheets = {"real": "reals.png", "fake": sorted((trained.folder / "samples").iterdir())[-1].name}
+    for key, name in sheets.items():
+        folder = trained.folder / ("samples" if key == "fake" else ".")
+        pixels = np.asarray(Image.open(folder / name))
+        scale = pixels.shape[0] // 22  # 2 rows of 8 pixels, gaps of 2
+        tiles = [
+            pixels[::scale, ::scale][2 + 10 * row :][:8, 2 + 10 * column :][:, :8]
+            for row in range(2)
+            for column in range(3)
+        ]
+        images = torch.from_numpy(np.stack(tiles)).float()[:, None] / 127.5 - 1
+        with torch.no_grad():
+            logits = discriminator.eval()(images)
+        assert line[f"D/{key}_eval"] == pytest.approx(float(logits.mean()), abs=2e-3), key
 
 
 def test_log_values_are_means_and_rates_by_the_clock(

@@ -21,14 +21,14 @@ from ganvas.config import Run, Schedule
 from ganvas.data.loader import Loader
 from ganvas.data.prepare import fingerprint, load_images
 from ganvas.errors import RunError, UsageError
-from ganvas.images import ImageSet, Pixels, grid, scale_for, write_png
+from ganvas.images import ImageSet, Pixels, grid, scale_for, to_float, write_png
 from ganvas.plots import animate, plot_losses
 from ganvas.sampling import draw_sheet, save_generator
 from ganvas.seeds import stream
 from ganvas.training.progress import Reporter
 from ganvas.training.rundir import RunFolder, environment
 from ganvas.training.state import State, load_checkpoint, new_state, save_checkpoint
-from ganvas.training.updates import Alternating
+from ganvas.training.updates import Alternating, inference
 from ganvas.training.watchdog import Alarm, check_losses, check_samples
 
 
@@ -220,6 +220,7 @@ def _log(session: _Session, seconds: float) -> dict[str, float]:
         key: float(value) / (1 if key.startswith("count/") else state.summed)
         for key, value in state.sums.items()
     }
+    means |= _verdict(session)
     if state.step > session.logged:
         session.folder.append_log(line | means)
         for key, value in means.items():
@@ -227,6 +228,26 @@ def _log(session: _Session, seconds: float) -> dict[str, float]:
     line["seconds_per_step"] = elapsed / state.summed
     state.sums, state.summed, state.logged_seconds = {}, 0, seconds
     return line | means
+
+
+def _verdict(session: _Session) -> dict[str, float]:
+    """D's mean logits without dropout: on the images of reals.png and on a sheet's."""
+    run, state = session.run, session.state
+    sheets = {
+        "D/real_eval": _some_reals(run, session.data),
+        "D/fake_eval": draw_sheet(state.G, session.grid_latents, run.model),
+    }
+    with torch.no_grad(), inference(state.D, True):
+        return {
+            key: float(
+                state.judge(to_float(_on_device(session, sheet), *run.model.value_range)).mean()
+            )
+            for key, sheet in sheets.items()
+        }
+
+
+def _on_device(session: _Session, images: Pixels) -> Tensor:
+    return torch.from_numpy(images).to(session.state.latents.device)
 
 
 def _sample(session: _Session) -> list[Alarm]:
