@@ -11,9 +11,10 @@ from typing import Any, Union, get_args, get_origin
 import pytest
 
 from ganvas import config
-from ganvas.config import SECTIONS, Adam, Run, Schedule, Train
+from ganvas.config import SECTIONS, Adam, Run, Train
 from ganvas.errors import UsageError
 from ganvas.registry import settings
+from ganvas.schedule import Schedule
 
 RECIPES = config.recipe_names()
 
@@ -384,7 +385,7 @@ def test_a_recipe_is_as_long_as_published(
     name: str, num_images: int, per_epoch: int, total: int
 ) -> None:
     run = recipe(name)
-    schedule = config.schedule(run, num_images)
+    schedule = Schedule.of(run, num_images)
     assert schedule.steps_per_epoch == per_epoch
     assert schedule.total_steps(run.train) == total
 
@@ -437,8 +438,8 @@ def test_a_length_in_images_is_rounded_up(images: int, steps: int, shown: int) -
 
 def test_more_d_steps_show_more_images_a_step() -> None:
     run = recipe("cs231n-vanilla", ("update.d_steps", 3), ("train.batch_size", 10))
-    assert config.schedule(run, 95) == Schedule(95, 30, True)
-    assert config.schedule(run, 95).steps_per_epoch == 3
+    assert Schedule.of(run, 95) == Schedule(95, 30, True)
+    assert Schedule.of(run, 95).steps_per_epoch == 3
 
 
 @pytest.mark.parametrize(
@@ -453,9 +454,9 @@ def test_too_little_data_is_said(
     changes: tuple[tuple[str, Any], ...], num_images: int, allowed: str
 ) -> None:
     with pytest.raises(UsageError, match=f"too little data: 127 images.*{allowed}"):
-        config.schedule(recipe("cs231n-vanilla", *changes), num_images)
+        Schedule.of(recipe("cs231n-vanilla", *changes), num_images)
 
 
 def test_a_short_batch_is_enough_where_it_is_kept() -> None:
     run = recipe("cs231n-vanilla", ("train.drop_last", False))
-    assert config.schedule(run, 127).steps_per_epoch == 1
+    assert Schedule.of(run, 127).steps_per_epoch == 1

@@ -20,6 +20,7 @@ LAYERS = {
     "config": 0,
     "files": 0,
     "images": 0,
+    "schedule": 0,
     "seeds": 0,
     "protocols": 0,
     "latents": 1,
@@ -27,6 +28,9 @@ LAYERS = {
     "losses": 1,
     "data": 1,
     "metrics": 1,
+    "metrics.features": 3,
+    "metrics.measures": 3,
+    "metrics.evaluate": 3,
     "training": 2,  # the package itself, which is a docstring
     "training.updates": 2,
     "training.state": 2,

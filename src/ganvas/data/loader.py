@@ -11,8 +11,8 @@ from collections.abc import Iterator
 import torch
 from torch import Generator, Tensor
 
-from ganvas.config import Schedule
 from ganvas.images import Pixels, to_float
+from ganvas.schedule import Schedule
 from ganvas.seeds import stream
 
 

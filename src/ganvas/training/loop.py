@@ -16,14 +16,14 @@ import torch
 from torch import Tensor, nn
 from torch.utils.tensorboard import SummaryWriter
 
-from ganvas import config
-from ganvas.config import Run, Schedule
+from ganvas.config import Run
 from ganvas.data.loader import Loader
 from ganvas.data.prepare import fingerprint, load_images
 from ganvas.errors import RunError, UsageError
 from ganvas.images import ImageSet, Pixels, grid, scale_for, to_float, write_png
 from ganvas.plots import animate, plot_losses
 from ganvas.sampling import draw_sheet, save_generator
+from ganvas.schedule import Schedule
 from ganvas.seeds import stream
 from ganvas.training.progress import Reporter
 from ganvas.training.rundir import RunFolder, environment
@@ -107,7 +107,7 @@ def _open(
 ) -> _Session:
     """Load the data, build the nets, and make or reopen the run folder."""
     data = load_images(run.data, run.preprocess, "train", data_root)
-    schedule = config.schedule(run, len(data))
+    schedule = Schedule.of(run, len(data))
     state = new_state(run, data.shape, device)
     _check_last_batch(run, schedule, state)
     about_data = {"images": len(data), "shape": data.shape, "sha256": fingerprint(data.images)}

@@ -1,0 +1,61 @@
+"""A run's lengths in steps: derived from its settings, with no setting of their own."""
+
+from __future__ import annotations
+
+import math
+import re
+from dataclasses import dataclass
+
+from ganvas.config import Run, Train
+from ganvas.errors import UsageError
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """Lengths in steps, which follow from the settings and the number of images."""
+
+    num_images: int
+    """Images in the data set."""
+    images_per_step: int
+    """Real images shown in a full step."""
+    drop_last: bool
+    """Whether every step is a full one."""
+
+    @classmethod
+    def of(cls, run: Run, num_images: int) -> Schedule:
+        """The run's lengths on `num_images` images; UsageError if they do not fill one batch."""
+        per_step = run.train.batch_size * run.update.batches_per_step
+        only_whole = run.train.drop_last or run.train.order in ("replacement", "independent")
+        if num_images < per_step and only_whole:
+            raise UsageError(
+                f"too little data: {num_images} images do not fill one step of {per_step}; "
+                f"lower --batch-size to {max(1, num_images // run.update.batches_per_step)} or less"
+            )
+        return cls(num_images, per_step, only_whole)
+
+    @property
+    def steps_per_epoch(self) -> int:
+        whole, rest = divmod(self.num_images, self.images_per_step)
+        return whole if self.drop_last or not rest else whole + 1
+
+    def images_at(self, step: int) -> int:
+        """Real images shown when `step` steps are done."""
+        epochs, steps = divmod(step, self.steps_per_epoch)
+        per_epoch = self.steps_per_epoch * self.images_per_step
+        return epochs * min(per_epoch, self.num_images) + steps * self.images_per_step
+
+    def steps(self, period: str) -> int:
+        """A period such as '1 epoch' in steps, at least 1."""
+        match = re.fullmatch(r"(\d+) ?(epoch|step|image)s?", period)
+        assert match, period
+        if match[2] == "image":
+            return max(1, math.ceil(int(match[1]) / self.images_per_step))
+        return int(match[1]) * (self.steps_per_epoch if match[2] == "epoch" else 1)
+
+    def total_steps(self, train: Train) -> int:
+        if train.epochs is not None:
+            return train.epochs * self.steps_per_epoch
+        assert train.images is not None
+        per_epoch = self.images_at(self.steps_per_epoch)
+        epochs, rest = divmod(train.images, per_epoch)
+        return epochs * self.steps_per_epoch + math.ceil(rest / self.images_per_step)
