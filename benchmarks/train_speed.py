@@ -12,7 +12,7 @@ Every side trains the same nets by the same update on the same random uint8 imag
     compiled  the plain nets in torch.compile
 
 Each measurement is a fresh process, the sides in turn, round after round. A process makes its first
-step (timed from the start of its imports), warms up for a fifth of --seconds and then times blocks
+step (timed from the start of the process), warms up for a fifth of --seconds and then times blocks
 of steps; what counts is the median of its blocks, and of the rounds. One process by hand prints one
 line of JSON:
 
@@ -21,24 +21,21 @@ line of JSON:
 
 from __future__ import annotations
 
+import argparse
+import json
+import os
+import platform
+import re
+import resource
+import statistics
+import subprocess
+import sys
+import tempfile
 import time
-
-STARTED = time.perf_counter()  # before any other import: the first step is timed from here
-
-import argparse  # noqa: E402
-import json  # noqa: E402
-import os  # noqa: E402
-import platform  # noqa: E402
-import re  # noqa: E402
-import resource  # noqa: E402
-import statistics  # noqa: E402
-import subprocess  # noqa: E402
-import sys  # noqa: E402
-import tempfile  # noqa: E402
-from collections.abc import Callable, Iterator  # noqa: E402
-from importlib.metadata import PackageNotFoundError, version  # noqa: E402
-from pathlib import Path  # noqa: E402
-from typing import Any  # noqa: E402
+from collections.abc import Callable, Iterator
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
 
 RECIPES = (
     "modelzoo-vanilla",
@@ -90,16 +87,16 @@ def measure(side: str, spec: Spec, seconds: float) -> Result:
         from baselines import keras_nets
 
         step = keras_nets.prepare(spec, images, jit_compile=side == "keras-xla")
-    times = time_steps(step, seconds)
+    times = time_steps(step, seconds, spec["started"])
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     times["peak_mb"] = peak / (1e6 if sys.platform == "darwin" else 1e6 / 1024)
     if side == "ganvas":
         from baselines import work
 
-        about["ceiling_tflops"] = work.ceiling(precision, min(1.0, max(seconds / 20, 0.05)))
+        about["ceiling_tflops"] = work.ceiling(precision, min(1.0, seconds / 20))
     about["versions"] = {name: found for name in PACKAGES if (found := version_of(name))}
-    asked = {"side": side, "recipe": spec["recipe"], "batch": spec["batch"]}
-    return asked | {"images_per_second": spec["images"] / times["step_seconds"]} | times | about
+    about |= {"side": side, "recipe": spec["recipe"], "batch": spec["batch"]}
+    return about | {"images_per_second": spec["images"] / times["step_seconds"]} | times
 
 
 def prepare_ganvas(spec: Spec, images: Any) -> tuple[Callable[[], Any], Any]:
@@ -108,11 +105,12 @@ def prepare_ganvas(spec: Spec, images: Any) -> tuple[Callable[[], Any], Any]:
 
     import ganvas.commands  # what `ganvas train` imports
     from ganvas.data.loader import Loader
+    from ganvas.schedule import Schedule
     from ganvas.training.state import new_state
 
     config, device = ganvas.commands.config, torch.device("cpu")
     run = config.build(spec["tables"])
-    schedule = config.schedule(run, len(images))
+    schedule = Schedule.of(run, len(images))
     state = new_state(run, tuple(spec["shape"]), device)
     loader = Loader(images, schedule, run.train.order, run.seed, run.model.value_range, device)
     batches = loader.batches(0)
@@ -130,10 +128,10 @@ def prepare_ganvas(spec: Spec, images: Any) -> tuple[Callable[[], Any], Any]:
     return step, state.precision
 
 
-def time_steps(step: Callable[[], Any], seconds: float) -> Result:
+def time_steps(step: Callable[[], Any], seconds: float, started: float) -> Result:
     """The time of the first step and the median of a step later on; float() waits for a result."""
     float(step())
-    first_step = time.perf_counter() - STARTED
+    first_step = time.time() - started
     begin, num, single = time.perf_counter(), 0, 0.0
     while num < 2 or time.perf_counter() - begin < seconds / 5:
         start = time.perf_counter()
@@ -213,9 +211,8 @@ def measure_apart(side: str, spec: Spec, seconds: float, keras_python: str) -> R
         environment.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # as its command line does
     with tempfile.TemporaryDirectory() as cache:
         environment["TORCHINDUCTOR_CACHE_DIR"] = cache  # compiled anew, as at a user's first run
-        done = subprocess.run(
-            [*command, "--spec", json.dumps(spec)], env=environment, capture_output=True, text=True
-        )
+        command += ["--spec", json.dumps(spec | {"started": time.time()})]
+        done = subprocess.run(command, env=environment, capture_output=True, text=True)
     if done.returncode:
         lines = done.stderr.strip().splitlines() or [f"exit code {done.returncode}"]
         return {"side": side, "recipe": spec["recipe"], "batch": spec["batch"], "error": lines[-1]}
@@ -269,11 +266,8 @@ def report(
         f"{platform.python_implementation()} {platform.python_version()}; "
         f"{args.rounds} rounds of {args.seconds:g} s; {time.strftime('%Y-%m-%d')}."
     )
-    yield "\nMade with `python benchmarks/train_speed.py` and these settings: "
-    yield (
-        f"sides {', '.join(sides)}; batch {', '.join(args.batch)}; ganvas in "
-        f"{'float32' if args.float32 else 'the precision it chooses'}, all others in float32."
-    )
+    chosen = "float32" if args.float32 else "the precision it chooses"
+    yield f"`benchmarks/train_speed.py`; ganvas in {chosen}, all others in float32."
     yield "\n## Images a second\n"
     ratios = [side for side in ("keras", "plain", "compiled") if side in sides]
     yield row(
@@ -284,15 +278,12 @@ def report(
     for spec in specs:
         best = {side: fastest(side, spec, results) for side in sides}
         speeds = {side: best[side]["images_per_second"] for side in sides if best[side]}
-        cells = [
-            f"{speeds[side]:,.0f}{' (XLA)' if best[side]['side'] == 'keras-xla' else ''}"
-            if side in speeds
-            else "-"
-            for side in sides
-        ]
+        cells = [f"{speeds[side]:,.0f}" if side in speeds else "-" for side in sides]
+        if "keras" in speeds and best["keras"]["side"] == "keras-xla":
+            cells[sides.index("keras")] += " (XLA)"
         both = {side: {"ganvas", side} <= set(speeds) for side in ratios}
         cells += [f"{speeds['ganvas'] / speeds[s]:.2f}" if both[s] else "-" for s in ratios]
-        cells += ["{:.4g}".format(spec["gflop"])]
+        cells.append(f"{spec['gflop']:.4g}")
         if "ganvas" in speeds:
             rate, ganvas = speeds["ganvas"] * spec["gflop"] / 1e3, best["ganvas"]
             top = ganvas["ceiling_tflops"]
@@ -303,7 +294,7 @@ def report(
     yield "\n## Each side\n"
     yield row(
         "recipe", "batch", "side", "images/s", "lowest to highest round", "step, ms",
-        "imports to first step, s", "peak memory, MB",
+        "start to first step, s", "peak memory, MB",
     )  # fmt: skip
     yield "|---" * 8 + "|"
     for spec in specs:
@@ -319,7 +310,8 @@ counts the products of matrices and convolutions that the method needs (baseline
 passes of each update rule); TFLOP/s is that times ganvas's images/s, ceiling the best rate of a
 2048x1024x1024 product in the same precision in the same process. With the controller rule
 (mnist-classes) all three updates are made at every step. Keras counts as the faster of with and
-without XLA. Compiled code is never taken from an earlier process."""
+without XLA. Compiled code is never taken from an earlier process. Peak memory leaves out the helper
+processes of torch.compile."""
 
 
 def fastest(side: str, spec: Spec, results: list[Result]) -> Result | None:

@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch._functorch import config as functorch
 
 from ganvas import config
 
@@ -34,7 +35,7 @@ def prepare(spec: dict[str, Any], images: np.ndarray, *, compiled: bool = False)
     assert found == spec["parameters"], f"{found}, not {spec['parameters']} parameters"
     if compiled:
         # what torch asks for where a graph is used twice, as the simultaneous update does
-        torch._functorch.config.donated_buffer = spec["tables"]["update"]["name"] != "simultaneous"
+        functorch.donated_buffer = spec["tables"]["update"]["name"] != "simultaneous"
         G, D = torch.compile(G), torch.compile(D)
     return step_function(spec, G, D, batches(spec, images))
 

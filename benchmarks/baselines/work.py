@@ -108,10 +108,10 @@ def multiply_adds(net: nn.Module, inputs: Tensor) -> list[int]:
 def ceiling(precision: torch.dtype, seconds: float = 1.0) -> float:
     """The best rate of a 2048x1024x1024 product of matrices, in TFLOP/s."""
     a, b = torch.randn(2048, 1024).to(precision), torch.randn(1024, 1024).to(precision)
-    best, begin = float("inf"), time.perf_counter()
     for _ in range(3):
         a @ b
-    while time.perf_counter() - begin < seconds:
+    best, begin = float("inf"), time.perf_counter()
+    while best == float("inf") or time.perf_counter() - begin < seconds:
         start = time.perf_counter()
         a @ b
         best = min(best, time.perf_counter() - start)
