@@ -22,12 +22,7 @@ PAGES = {
     for page in [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 }
 PENDING = {
-    "modelzoo-vanilla.png",
-    "cs231n-vanilla.png",
-    "cs231n-lsgan.png",
-    "cs231n-dcgan.png",
     "mnist-classes.png",
-    "firstgan-vanilla-mnist.png",
     "firstgan-vanilla-alphabet.png",
     "firstgan-dcgan-mnist.png",
     "firstgan-dcgan-alphabet.png",
