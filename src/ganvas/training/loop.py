@@ -64,6 +64,9 @@ def fit(
         UsageError: the data or the settings do not fit; nothing has been written then.
         RunError: the watchdog stopped the run, or the disk is full; checkpoints are intact.
     """
+    # Gradients of a D that wins sink below the smallest normal floats, with which processors are
+    # twenty times slower; they count as zero. Set before torch starts its threads.
+    torch.set_flush_denormal(True)
     device = _device(run.train.device)
     with torch.random.fork_rng([device] if device.type == "cuda" else []):
         session = _open(run, folder, reporter, device, data_root, resume, checkpoint)
