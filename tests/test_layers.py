@@ -41,6 +41,7 @@ LAYERS = {
     "plots": 2,
     "training.loop": 3,
     "commands": 4,
+    "printing": 4,
     "cli": 5,
     "__main__": 5,
     "": 5,  # ganvas/__init__.py

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from ganvas.commands import resolve, sample, show, train
     from ganvas.config import Run
     from ganvas.errors import RunError, UsageError
+    from ganvas.metrics.evaluate import evaluate
     from ganvas.sampling import Generator, load
     from ganvas.training.loop import Trained
 
@@ -28,6 +29,7 @@ _HOMES: Final = {
     "Trained": "ganvas.training.loop",
     "UsageError": "ganvas.errors",
     "data": "ganvas",
+    "evaluate": "ganvas.metrics.evaluate",
     "list": "ganvas.commands",
     "load": "ganvas.sampling",
     "resolve": "ganvas.commands",
@@ -43,6 +45,7 @@ __all__ = [
     "Trained",
     "UsageError",
     "data",
+    "evaluate",
     "list",
     "load",
     "resolve",

@@ -9,14 +9,10 @@ import itertools
 import json
 import os
 import sys
-from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+from typing import Annotated, Any, NoReturn
 
 import typer
-
-if TYPE_CHECKING:
-    from ganvas.data.inspection import Inspection
 
 CONTEXT = {
     "help_option_names": ["-h", "--help"],
@@ -152,17 +148,65 @@ def sample(
     typer.echo(f"wrote {', '.join(str(path) for path in (grid, folder, npz, walk) if path)}")
 
 
+@app.command()
+def evaluate(
+    what: Annotated[
+        str, typer.Argument(help="A run folder, saved generator, .npz file or picture folder.")
+    ],
+    data: Annotated[
+        str | None, typer.Option(help="Data set to compare with.  [default: the run's own]")
+    ] = None,
+    metrics: Annotated[
+        str | None,
+        typer.Option(
+            help="Of fd,kd,prdc,classes,parzen,1nn,duplicates,memorisation.  "
+            "[default: fd,kd,prdc,classes,memorisation]"
+        ),
+    ] = None,
+    num: Annotated[int, typer.Option(help="Fakes, and as many reference images.")] = 10_000,
+    split: Annotated[str, typer.Option(help="Reference images: test or train.")] = "test",
+    seed: Annotated[int, typer.Option(help="The same seed gives the same numbers.")] = 0,
+    features: Annotated[str, typer.Option(help="auto, classifier, random or pixels.")] = "auto",
+    pairs: Annotated[
+        Path | None, typer.Option(help="PNG of the fakes most like training images.")
+    ] = None,
+    data_root: DataRoot = None,
+    as_json: Json = False,
+) -> None:
+    """Measure images against a data set: each number with its protocol, interval and floor."""
+    from ganvas import printing
+    from ganvas.metrics.evaluate import evaluate
+
+    rows = evaluate(
+        what,
+        data=data,
+        metrics=metrics,
+        num=num,
+        split=split,  # type: ignore[arg-type]  # checked there
+        seed=seed,
+        features=features,  # type: ignore[arg-type]
+        pairs=pairs,
+        data_root=data_root,
+    )
+    if as_json:
+        typer.echo(json.dumps([row.as_json() for row in rows], indent=2))
+    else:
+        printing.metrics(rows)
+
+
 @app.command("list")
 def list_(as_json: Json = False) -> None:
     """Recipes, data sets, models, losses, latents, update rules."""
-    from ganvas import commands
+    from ganvas import commands, printing
 
     found = commands.list_all()
     if as_json:
         typer.echo(json.dumps(found, indent=2))
         return
     for family, names in found.items():
-        table(family, ["name", "what it is"], [[name, about] for name, about in names.items()])
+        printing.table(
+            family, ["name", "what it is"], [[name, about] for name, about in names.items()]
+        )
 
 
 @app.command()
@@ -174,48 +218,23 @@ def show(
     data_root: DataRoot = None,
 ) -> None:
     """A recipe: its settings with their reasons, its nets, shapes and parameter counts."""
-    from ganvas import commands
+    from ganvas import commands, printing
 
     found = commands.show(name, data_root=data_root)
     if as_json:
         typer.echo(json.dumps(found, indent=2, default=str))
     elif "recipe" in found:
-        print_recipe(found)
+        printing.recipe(found)
     else:
         typer.echo(f"{found['name']} ({found['family']}): {found['about']}")
         rows = [[row["setting"], str(row["default"]), row["about"]] for row in found["settings"]]
-        table("settings", ["setting", "default", "what it is"], rows)
-
-
-def print_recipe(found: dict[str, Any]) -> None:
-    size = "x".join(str(n) for n in (*found["shape"][1:], found["shape"][0]))
-    typer.echo(f"{found['recipe']}: {found['about']}")
-    typer.echo(
-        f"{found['images']:,} images of {size} from {found['data']}; "
-        f"batch {found['batch_size']}, {found['steps_per_epoch']:,} steps an epoch, "
-        f"{found['epochs']} epochs, {found['steps']:,} steps"
-    )
-    for net in ("generator", "discriminator"):
-        rows = [
-            [row["layer"], "x".join(str(n) for n in row["output"]) or "1", f"{row['parameters']:,}"]
-            for row in found[net]["layers"]
-        ]
-        table(
-            f"{net}: {found[net]['parameters']:,} parameters",
-            ["layer", "output", "parameters"],
-            rows,
-        )
-    rows = [[row["setting"], str(row["value"]), row["reason"]] for row in found["settings"]]
-    table("settings", ["setting", "value", "reason"], rows)
-    if found["published"]:
-        typer.echo(f"published ({found['published']['source']}):")
-        for result in found["published"]["results"]:
-            typer.echo(f"  - {result}")
+        printing.table("settings", ["setting", "default", "what it is"], rows)
 
 
 @data_app.command("list")
 def data_list(data_root: DataRoot = None, as_json: Json = False) -> None:
     """What is there, where, and whether it is the published files."""
+    from ganvas import printing
     from ganvas.data import catalogue
 
     found = catalogue.list_datasets(data_root)
@@ -232,7 +251,7 @@ def data_list(data_root: DataRoot = None, as_json: Json = False) -> None:
         ]
         for listing in found
     ]
-    table("data sets", ["name", "status", "images", "where", "what it is"], rows)
+    printing.table("data sets", ["name", "status", "images", "where", "what it is"], rows)
 
 
 @data_app.command()
@@ -262,7 +281,7 @@ def inspect(
     as_json: Json = False,
 ) -> None:
     """Count, sizes, channels, classes, broken files, exact duplicates, and a sheet of samples."""
-    from ganvas import config
+    from ganvas import config, printing
     from ganvas.data import inspection
     from ganvas.images import scale_for, write_png
 
@@ -271,54 +290,9 @@ def inspect(
     found = inspection.inspect(what, data_root, preprocess)
     write_png(sheet, found.sheet, scale_for(found.sheet.shape[1]))
     if as_json:
-        print_json(found, sheet)
+        printing.inspection_json(found, sheet)
     else:
-        print_inspection(found, sheet)
-
-
-def print_json(found: Inspection, sheet: Path) -> None:
-    from dataclasses import asdict
-
-    typer.echo(json.dumps(asdict(found) | {"sheet": str(sheet)}, indent=2, default=str))
-
-
-def print_inspection(found: Inspection, sheet: Path) -> None:
-    def counts(values: Mapping[Any, int]) -> str:
-        shown = [f"{key}: {count:,}" for key, count in list(values.items())[:40]]
-        return ", ".join(shown + (["..."] if len(values) > 40 else []))
-
-    rows = [
-        ["images", f"{found.count:,} ({counts(found.splits)})"],
-        ["height x width", counts(found.sizes)],
-        ["channels", counts(found.channels)],
-        [
-            "values",
-            f"{found.value_range[0]} to {found.value_range[1]}, mean {found.mean_pixel:.4f} of 1",
-        ],
-        ["classes", counts(found.classes) or "no labels"],
-        ["broken files", "\n".join(f"{b.file}: {b.reason}" for b in found.broken) or "none"],
-        ["exact duplicates", f"{found.num_duplicates:,}"],
-        *([["", f"{', '.join(d.images)} ({d.count})"] for d in found.duplicates[:10]]),
-        ["SHA-256 of pixels", found.fingerprint],
-        ["samples", str(sheet)],
-    ]
-    table(found.what, ["", ""], rows)
-    for warning in found.warnings:
-        typer.echo(f"warning: {warning}")
-
-
-def table(title: str, columns: list[str], rows: list[list[str]]) -> None:
-    from rich.box import SIMPLE_HEAD
-    from rich.console import Console
-    from rich.table import Table
-
-    grid = Table(title=title, box=SIMPLE_HEAD, title_justify="left", pad_edge=False)
-    for column in columns:
-        grid.add_column(column, overflow="fold")
-    for row in rows:
-        grid.add_row(*(cell.replace("[", "\\[") for cell in row))
-    width = None if sys.stdout.isatty() else 140
-    Console(width=width).print(grid, highlight=False)
+        printing.inspection(found, sheet)
 
 
 # Entry

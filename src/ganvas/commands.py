@@ -23,14 +23,16 @@ from ganvas.errors import UsageError
 from ganvas.files import write_file
 from ganvas.images import Pixels, Shape, scale_for, to_pillow, write_gif, write_png
 from ganvas.images import grid as lay_out
-from ganvas.registry import DATASETS, closest
+from ganvas.registry import DATASETS, METRICS, closest
 from ganvas.registry import settings as settings_of
 from ganvas.sampling import load
+from ganvas.schedule import Schedule
 from ganvas.training.loop import Trained, fit
 from ganvas.training.progress import Live, Silent
 from ganvas.training.rundir import RunFolder, next_folder
 
 DEFAULT_RECIPE: Final = "quickstart"
+FAMILIES: Final = {**config.COMPONENTS, "metric": METRICS}
 
 
 # train
@@ -256,7 +258,7 @@ def list_all() -> dict[str, dict[str, str]]:
         _plural(registry.family): {
             name: first_line(registry.get(name)) for name in registry.names()
         }
-        for registry in config.COMPONENTS.values()
+        for registry in FAMILIES.values()
     }
     return {"recipes": recipes} | families
 
@@ -296,7 +298,7 @@ def show(name: str, *, data_root: str | Path | None = None) -> dict[str, Any]:
     run = config.build(recipe.tables)
     tables = config.to_tables(run)
     num_images, shape = _size_of_data(run, Path(data_root) if data_root else None)
-    schedule = config.schedule(run, num_images)
+    schedule = Schedule.of(run, num_images)
     with torch.device("meta"):  # shapes and counts only
         G = run.model.generator(shape, run.latent.dims)
         D = run.model.discriminator(shape)
@@ -339,11 +341,11 @@ def _show_component(name: str) -> dict[str, Any]:
     section, _, bare = name.rpartition(".")
     found = [
         registry
-        for key, registry in config.COMPONENTS.items()
+        for key, registry in FAMILIES.items()
         if bare in registry.names() and section in ("", key)
     ]
     if not found:
-        known = [n for registry in config.COMPONENTS.values() for n in registry.names()]
+        known = [n for registry in FAMILIES.values() for n in registry.names()]
         raise UsageError(f"unknown name '{name}': {closest(name, config.recipe_names() + known)}")
     cls = found[0].get(bare)
     return {

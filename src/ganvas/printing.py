@@ -1,0 +1,128 @@
+"""What the commands print: tables on a terminal, JSON on request."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import typer
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.table import Table
+
+if TYPE_CHECKING:
+    from ganvas.data.inspection import Inspection
+    from ganvas.metrics.evaluate import Row
+
+
+def metrics(rows: list[Row]) -> None:
+    """A table of measured values, and what they were measured with."""
+
+    def text(value: float | None) -> str:
+        if value is None:
+            return ""
+        return f"{value:.1f}" if abs(value) >= 100 else f"{round(value, 9):.4g}"
+
+    lines = []
+    for row in rows:
+        for key, value in row.values.items():
+            low, high = row.intervals.get(key, (None, None))
+            interval = f"{text(low)} to {text(high)}" if low is not None else ""
+            lines.append(
+                [
+                    f"{row.metric} {key}",
+                    text(value),
+                    interval,
+                    text(row.floor.get(key)),
+                    row.extractor,
+                ]
+            )
+    table("metrics", ["metric", "value", "95 % interval", "real images", "features"], lines)
+    for row in rows:
+        if row.reason:
+            typer.echo(f"{row.metric}: not measured: {row.reason}")
+    first = rows[0]
+    typer.echo(
+        f"{first.num_fake:,} fakes against {first.num_reference:,} images of {first.data} "
+        f"({first.split}, {first.fingerprint[:12]}), seed {first.seed}"
+    )
+    for name, row in {row.extractor: row for row in rows}.items():
+        accuracy = row.extractor_accuracy
+        parts = [f"{accuracy:.2%} accurate" if accuracy is not None else "", row.note]
+        parts += [f"resize: {row.resize}", f"SHA-256 {row.extractor_sha256[:12]}"]
+        typer.echo(f"features {name}: {', '.join(part for part in parts if part)}")
+    for row in rows:
+        if row.picture:
+            typer.echo(f"wrote {row.picture}")
+
+
+def recipe(found: dict[str, Any]) -> None:
+    """What `ganvas show RECIPE` says: nets, settings with their reasons, published results."""
+    size = "x".join(str(n) for n in (*found["shape"][1:], found["shape"][0]))
+    typer.echo(f"{found['recipe']}: {found['about']}")
+    typer.echo(
+        f"{found['images']:,} images of {size} from {found['data']}; "
+        f"batch {found['batch_size']}, {found['steps_per_epoch']:,} steps an epoch, "
+        f"{found['epochs']} epochs, {found['steps']:,} steps"
+    )
+    for net in ("generator", "discriminator"):
+        rows = [
+            [row["layer"], "x".join(str(n) for n in row["output"]) or "1", f"{row['parameters']:,}"]
+            for row in found[net]["layers"]
+        ]
+        table(
+            f"{net}: {found[net]['parameters']:,} parameters",
+            ["layer", "output", "parameters"],
+            rows,
+        )
+    rows = [[row["setting"], str(row["value"]), row["reason"]] for row in found["settings"]]
+    table("settings", ["setting", "value", "reason"], rows)
+    if found["published"]:
+        typer.echo(f"published ({found['published']['source']}):")
+        for result in found["published"]["results"]:
+            typer.echo(f"  - {result}")
+
+
+def inspection_json(found: Inspection, sheet: Path) -> None:
+    typer.echo(json.dumps(asdict(found) | {"sheet": str(sheet)}, indent=2, default=str))
+
+
+def inspection(found: Inspection, sheet: Path) -> None:
+    """What is in a data set, and where its sheet of samples was written."""
+
+    def counts(values: Mapping[Any, int]) -> str:
+        shown = [f"{key}: {count:,}" for key, count in list(values.items())[:40]]
+        return ", ".join(shown + (["..."] if len(values) > 40 else []))
+
+    rows = [
+        ["images", f"{found.count:,} ({counts(found.splits)})"],
+        ["height x width", counts(found.sizes)],
+        ["channels", counts(found.channels)],
+        [
+            "values",
+            f"{found.value_range[0]} to {found.value_range[1]}, mean {found.mean_pixel:.4f} of 1",
+        ],
+        ["classes", counts(found.classes) or "no labels"],
+        ["broken files", "\n".join(f"{b.file}: {b.reason}" for b in found.broken) or "none"],
+        ["exact duplicates", f"{found.num_duplicates:,}"],
+        *([["", f"{', '.join(d.images)} ({d.count})"] for d in found.duplicates[:10]]),
+        ["SHA-256 of pixels", found.fingerprint],
+        ["samples", str(sheet)],
+    ]
+    table(found.what, ["", ""], rows)
+    for warning in found.warnings:
+        typer.echo(f"warning: {warning}")
+
+
+def table(title: str, columns: list[str], rows: list[list[str]]) -> None:
+    grid = Table(title=title, box=SIMPLE_HEAD, title_justify="left", pad_edge=False)
+    for column in columns:
+        grid.add_column(column, overflow="fold")
+    for row in rows:
+        grid.add_row(*(cell.replace("[", "\\[") for cell in row))
+    width = None if sys.stdout.isatty() else 140
+    Console(width=width).print(grid, highlight=False)

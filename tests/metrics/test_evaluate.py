@@ -1,0 +1,263 @@
+"""evaluate: the numbers of known sets, the record of the protocol, and what is refused."""
+
+from __future__ import annotations
+
+import json
+import math
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import platformdirs
+import pytest
+
+import ganvas
+from ganvas.data.datasets import Digits
+from ganvas.errors import UsageError
+from ganvas.images import read_png
+from ganvas.metrics import features
+from ganvas.metrics.evaluate import DEFAULT, Row
+from ganvas.metrics.measures import MEASURES
+
+
+@pytest.fixture(autouse=True, scope="module")
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    folder = tmp_path_factory.mktemp("cache")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(platformdirs, "user_cache_dir", lambda app: str(folder))
+        yield folder
+
+
+@pytest.fixture(scope="module")
+def digits_npz(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The test digits as if they were fakes."""
+    path = tmp_path_factory.mktemp("npz") / "test.npz"
+    np.savez(path, images=Digits().load("test", None).images)
+    return path
+
+
+@pytest.fixture(scope="module")
+def rows(digits_npz: Path) -> dict[str, Row]:
+    """All metrics of the test digits against themselves, by short name."""
+    found = ganvas.evaluate(digits_npz, data="digits", metrics=list(MEASURES))
+    return dict(zip(MEASURES, found, strict=True))
+
+
+@pytest.fixture(scope="module")
+def labelled(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
+    """labelled("x.npz", array=..., ...) writes an .npz file."""
+    folder = tmp_path_factory.mktemp("sets")
+
+    def write(name: str, **arrays: Any) -> Path:
+        np.savez(folder / name, **arrays)
+        return folder / name
+
+    return write
+
+
+# Numbers
+
+
+@pytest.mark.parametrize(
+    ("metric", "key", "best"),
+    [
+        ("fd", "distance", 0),
+        ("prdc", "precision", 1),
+        ("prdc", "recall", 1),
+        ("prdc", "coverage", 1),
+        ("classes", "kl", 0),
+        ("classes", "classes_hit", 10),
+        ("1nn", "accuracy", 0),  # each image's nearest is its copy in the other set
+        ("duplicates", "exact", 0),
+        ("memorisation", "copied", 0),
+    ],
+)
+def test_a_set_against_itself_is_at_its_best(
+    rows: dict[str, Row], metric: str, key: str, best: float
+) -> None:
+    assert rows[metric].values[key] == pytest.approx(best, abs=1e-6)
+
+
+def test_a_set_against_itself_beats_the_floor(rows: dict[str, Row]) -> None:
+    assert rows["fd"].values["distance"] < rows["fd"].floor["distance"]
+    assert rows["kd"].values["distance"] < rows["kd"].floor["distance"]
+    assert rows["parzen"].values["log_likelihood"] > rows["parzen"].floor["log_likelihood"]
+
+
+def test_the_floor_is_close_to_perfect(rows: dict[str, Row]) -> None:
+    assert rows["prdc"].floor["precision"] > 0.9
+    assert rows["1nn"].floor["accuracy"] == pytest.approx(0.5, abs=0.1)
+    assert rows["memorisation"].floor["closer"] == pytest.approx(0.5, abs=0.1)
+    assert rows["memorisation"].floor["copied"] == 0
+
+
+@pytest.mark.parametrize("metric", MEASURES)
+def test_the_protocol_is_complete(rows: dict[str, Row], metric: str) -> None:
+    row = rows[metric]
+    assert row.metric == f"{metric}299" and row.num_fake == row.num_reference == 299
+    assert row.reason == "" and row.values and row.values.keys() == row.floor.keys()
+    assert (row.data, row.split, row.seed, row.resize) == ("digits", "test", 0, "none")
+    assert len(row.fingerprint) == len(row.extractor_sha256) == 64
+    on_pixels = metric in ("parzen", "duplicates", "memorisation")
+    assert row.extractor == ("pixels" if on_pixels else "classifier-digits")
+    assert (row.extractor_accuracy is None) == on_pixels
+    assert row.settings
+    for key, (low, high) in row.intervals.items():
+        assert low - 1e-9 <= row.values[key] <= high + 1e-9
+    json.dumps(row.as_json(), allow_nan=False)
+
+
+def test_the_same_seed_gives_the_same_numbers(digits_npz: Path, rows: dict[str, Row]) -> None:
+    again = ganvas.evaluate(digits_npz, data="digits", metrics="fd, classes")
+    assert again == [rows["fd"], rows["classes"]]
+    other = ganvas.evaluate(digits_npz, data="digits", metrics="fd", num=100, seed=1)
+    assert other[0].metric == "fd100" and other[0].values != rows["fd"].values
+
+
+def test_noise_is_far_from_digits(labelled: Callable[..., Path]) -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (120, 28, 28), dtype=np.uint8)
+    by_name = {r.metric: r for r in ganvas.evaluate(labelled("n.npz", images=noise), data="digits")}
+    assert list(by_name) == [f"{name}120" for name in DEFAULT]
+    distance = by_name["fd120"]
+    assert distance.values["distance"] > 5 * distance.floor["distance"]
+    assert by_name["prdc120"].values["precision"] < 0.1
+
+
+def test_the_reference_can_be_the_training_images(digits_npz: Path) -> None:
+    (row,) = ganvas.evaluate(digits_npz, data="digits", metrics="fd", split="train", num=200)
+    assert row.split == "train" and row.values["distance"] < 5 * row.floor["distance"]
+
+
+# Runs
+
+
+def test_a_run_keeps_its_rows(
+    tiny_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = tmp_path / "run"
+    shutil.copytree(tiny_run, run)
+    (run / "metrics.jsonl").write_text('{"metric": "old"}\n')
+    found = ganvas.evaluate(run, split="train")
+    lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+    measured = [row for row in found if row.values]
+    assert [line["metric"] for line in lines] == ["old", *(row.metric for row in measured)]
+    assert lines[1] == measured[0].as_json()
+    assert (lines[1]["step"], lines[1]["images"]) == (12, 192)
+    assert measured[0].extractor == "random" and "no labels" in measured[0].note
+    assert measured[0].split == "train, one half" and measured[0].metric == "fd32"
+    reasons = {row.metric: row.reason for row in found if row.reason}
+    assert reasons.keys() == {"classes32", "memorisation32"}
+
+    monkeypatch.setattr(features.Extractor, "__call__", None)  # would fail for real images
+    with pytest.raises(TypeError):  # and does for the fakes, which are never kept
+        ganvas.evaluate(run, split="train", metrics="fd")
+
+
+def test_a_saved_generator_needs_a_data_set(tiny_run: Path, tiny_npz: Path) -> None:
+    with pytest.raises(UsageError, match="--data"):
+        ganvas.evaluate(tiny_run / "generator", split="train")
+    (row,) = ganvas.evaluate(
+        tiny_run / "generator", data=tiny_npz, split="train", metrics=["kd"], num=20
+    )
+    assert row.images == 192 and row.step is None and row.metric == "kd20"
+
+
+def test_the_picture_of_the_pairs(digits_npz: Path, tmp_path: Path) -> None:
+    path = tmp_path / "pairs.png"
+    (row,) = ganvas.evaluate(digits_npz, data="digits", metrics="memorisation", pairs=path)
+    assert row.picture == str(path) and read_png(path).width > 200
+    with pytest.raises(UsageError, match="--pairs"):
+        ganvas.evaluate(digits_npz, data="digits", metrics="fd", pairs=path)
+
+
+def test_copies_of_training_images_are_noticed(labelled: Callable[..., Path]) -> None:
+    copies = Digits().load("train", None).images[:100]
+    path = labelled("copies.npz", images=copies)
+    (row,) = ganvas.evaluate(path, data="digits", metrics="memorisation")
+    assert row.values == {"copied": 1.0, "closer": 1.0}
+
+
+def test_real_images_are_measured_once(
+    digits_npz: Path, rows: dict[str, Row], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    passes = []
+    call = features.Extractor.__call__
+    monkeypatch.setattr(
+        features.Extractor, "__call__", lambda self, x: passes.append(len(x)) or call(self, x)
+    )
+    ganvas.evaluate(digits_npz, data="digits", metrics="fd")
+    assert passes == [299]  # the fakes alone
+
+
+# The command
+
+
+def test_the_command_prints_a_table_or_json(cli: Callable[..., Any], digits_npz: Path) -> None:
+    said = cli("evaluate", digits_npz, "--data", "digits", "--metrics", "fd,classes")
+    assert said.code == 0 and "fd299 distance" in said.out and "classifier-digits" in said.out
+    assert "299 fakes against 299 images of digits (test" in said.out
+    said = cli("evaluate", digits_npz, "--data", "digits", "--metrics", "fd", "--json")
+    (row,) = json.loads(said.out)
+    assert row["metric"] == "fd299" and math.isfinite(row["floor"]["distance"])
+
+
+IMAGES = np.random.default_rng(0).integers(0, 256, (20, 28, 28), dtype=np.uint8)
+
+
+@pytest.mark.parametrize(
+    ("arrays", "options", "message"),
+    [
+        ({"images": IMAGES[:2]}, ["--metrics", "prdc"], "at least 6"),
+        ({"images": IMAGES[:1]}, [], "too little data"),
+        ({"images": IMAGES[:, :20, :20]}, [], "20x20 with 1 channel"),
+        ({"images": np.repeat(IMAGES[..., None], 3, 3)}, [], "28x28 with 3 channels"),
+        ({"images": np.full((20, 28, 28), np.nan)}, [], "NaN"),
+        ({"images": np.array([{}] * 20, object)}, [], ""),
+        ({"images": IMAGES}, ["--metrics", "fid"], "unknown metric 'fid'"),
+        ({"images": IMAGES}, ["--metrics", "classes", "--features", "pixels"], "a classifier"),
+        ({"images": IMAGES}, ["--features", "inception"], "--features: found 'inception'"),
+        ({"images": IMAGES}, ["--split", "valid"], "--split: found 'valid'"),
+        ({"images": IMAGES}, ["--num", "1"], "--num: found 1"),
+        ({"images": IMAGES}, ["--split", "train", "--metrics", "parzen"], "use --split test"),
+    ],
+)
+def test_bad_input_is_one_line(
+    cli: Callable[..., Any],
+    labelled: Callable[..., Path],
+    arrays: dict[str, Any],
+    options: list[str],
+    message: str,
+) -> None:
+    said = cli("evaluate", labelled("bad.npz", **arrays), "--data", "digits", *options)
+    assert said.code == 2 and message in said.err
+    assert said.err.count("\n") == 1 and "unexpected" not in said.err
+
+
+@pytest.mark.parametrize(
+    ("labels", "options", "message"),
+    [
+        (np.zeros(20, int), ["--features", "classifier"], "one class only"),
+        (None, ["--features", "classifier"], "no labels"),
+        (None, ["--metrics", "memorisation"], "no test split"),
+        (None, ["--split", "test"], "--split train"),
+    ],
+)
+def test_data_that_cannot_be_compared_with(
+    cli: Callable[..., Any],
+    labelled: Callable[..., Path],
+    labels: Any,
+    options: list[str],
+    message: str,
+) -> None:
+    arrays = {"images": IMAGES} | ({} if labels is None else {"labels": labels})
+    data = labelled("data.npz", **arrays)
+    split = [] if "--split" in options else ["--split", "train"]
+    said = cli("evaluate", labelled("own.npz", images=IMAGES), "--data", data, *split, *options)
+    assert said.code == 2 and message in said.err and said.err.count("\n") == 1
+
+
+def test_nothing_there(cli: Callable[..., Any]) -> None:
+    said = cli("evaluate", "nowhere", "--data", "digits")
+    assert said.code == 2 and "nowhere" in said.err and said.err.count("\n") == 1
