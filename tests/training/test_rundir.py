@@ -105,6 +105,25 @@ def test_a_torn_last_line_is_left_out(folder: RunFolder) -> None:
         assert [line["step"] for line in folder.read_log()] == [1], whole[:cut]
 
 
+def test_sweeping_removes_what_a_kill_left_and_nothing_else(folder: RunFolder) -> None:
+    for name in ("samples", "checkpoints", "generator"):
+        (folder.path / name).mkdir(exist_ok=True)
+    left = [
+        ".log.jsonl.a1b2c3d4",
+        "samples/.epoch-0001.png.0c2n1309",
+        "generator/.README.md.abcdefgh",
+    ]
+    kept = ["log.jsonl", "samples/epoch-0001.png", ".notes", "samples/.hidden.png"]
+    for name in left + kept:
+        (folder.path / name).write_text("x")
+    (folder.path / "checkpoints" / ".step-00000007.4711").mkdir()
+    (folder.path / "checkpoints" / "step-00000007").mkdir()
+    folder.sweep()
+    assert not any((folder.path / name).exists() for name in left)
+    assert all((folder.path / name).exists() for name in kept)
+    assert [path.name for path in (folder.path / "checkpoints").iterdir()] == ["step-00000007"]
+
+
 def test_rewinding_drops_what_will_be_logged_again(folder: RunFolder) -> None:
     log(folder, 2, 4, 6, 8)
     first_lines = folder.log.read_bytes()[: folder.log.read_bytes().index(b'{"step": 6')]

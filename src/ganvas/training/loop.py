@@ -118,6 +118,7 @@ def _open(
     logged = 0
     if resume:
         _check_environment(folder, record, reporter)
+        folder.sweep()
         if folder.checkpoints():
             load_checkpoint(state, checkpoint or folder.checkpoints()[-1])
             logged = folder.step_of(folder.checkpoints()[-1])

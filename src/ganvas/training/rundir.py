@@ -73,6 +73,19 @@ class RunFolder:
         for old in self.checkpoints()[:-keep]:
             shutil.rmtree(old)
 
+    def sweep(self) -> None:
+        """Remove what a kill left of files and checkpoints that were being written."""
+        for place in (
+            self.path,
+            self.generator,
+            *(self.path / p for p in ("checkpoints", "samples")),
+        ):
+            for entry in place.glob(".*"):
+                if re.fullmatch(r"\.step-\d+\.\d+", entry.name):
+                    shutil.rmtree(entry)
+                elif re.fullmatch(r"\..+\.[a-z]+\.\w{8}", entry.name) and entry.is_file():
+                    entry.unlink()
+
     def samples(self) -> list[Path]:
         """Sample sheets in the order in which they were drawn."""
         return sorted(self.path.glob("samples/*.png"))
