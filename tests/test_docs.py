@@ -22,11 +22,7 @@ PAGES = {
     for page in [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 }
 PENDING = {
-    "mnist-classes.png",
-    "firstgan-vanilla-alphabet.png",
-    "firstgan-dcgan-mnist.png",
     "firstgan-dcgan-alphabet.png",
-    "genzoo-mnist.png",
     "genzoo-cifar10.png",
 }
 """Pictures in docs/images that are still to be made."""
