@@ -302,9 +302,9 @@ def main() -> NoReturn:
     """Run the command line; every failure is one line on standard error and an exit code."""
     from ganvas.errors import RunError, UsageError
 
-    # before torch starts: threads that wait for work sleep, which on a busy machine is several
-    # times faster than turning in circles on a core that another one needs
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    # Before torch starts: how long its threads spin while they wait for work. GNU's default lasts so
+    # long that on a busy machine they starve each other; this costs a quiet one little.
+    os.environ.setdefault("GOMP_SPINCOUNT", "5000")
 
     try:
         code = app(prog_name="ganvas", standalone_mode=False)
