@@ -302,7 +302,7 @@ def main() -> NoReturn:
     """Run the command line; every failure is one line on standard error and an exit code."""
     from ganvas.errors import RunError, UsageError
 
-    # Before torch starts: how long its threads spin while they wait for work. GNU's default lasts so
+    # Before torch starts: how long its threads spin while they wait for work. GNU's default is so
     # long that on a busy machine they starve each other; this costs a quiet one little.
     os.environ.setdefault("GOMP_SPINCOUNT", "5000")
 
