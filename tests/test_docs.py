@@ -21,11 +21,7 @@ PAGES = {
     page.relative_to(ROOT).as_posix(): page.read_text(encoding="utf-8")
     for page in [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 }
-PENDING = {
-    "firstgan-dcgan-alphabet.png",
-    "genzoo-cifar10.png",
-}
-"""Pictures in docs/images that are still to be made."""
+
 
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 INLINE = re.compile(r"`(ganvas [^`\n]+)`")
@@ -126,18 +122,12 @@ def anchors(text: str) -> set[str]:
 def test_links_lead_somewhere(page: str) -> None:
     for link in LINK.findall(FENCE.sub("", PAGES[page])):
         target, _, anchor = link.partition("#")
-        if "://" in target or Path(target).name in PENDING:
+        if "://" in target:
             continue
         path = (ROOT / page).parent / target if target else ROOT / page
         assert path.exists(), f"{page}: {link}"
         if anchor:
             assert anchor in anchors(path.read_text(encoding="utf-8")), f"{page}: {link}"
-
-
-def test_pending_pictures_are_still_missing_and_still_wanted() -> None:
-    links = {Path(link).name for text in PAGES.values() for link in LINK.findall(text)}
-    assert PENDING <= links
-    assert not [name for name in PENDING if (ROOT / "docs" / "images" / name).exists()]
 
 
 @pytest.mark.parametrize("page", [page for page in PAGES if page.startswith("docs/")])
