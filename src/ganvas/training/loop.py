@@ -93,6 +93,8 @@ class _Session:
     data: ImageSet
     state: State
     loader: Loader
+    reals: Pixels
+    """The images of reals.png."""
     grid_latents: Tensor
     events: SummaryWriter
     logged: int
@@ -125,12 +127,14 @@ def _open(
         folder.rewind_log(logged)
     else:
         folder.create(run, record)
-    _write_sheet(folder.reals, run, _some_reals(run, data))
+    reals = _some_reals(run, data)
+    _write_sheet(folder.reals, run, reals)
     return _Session(
         run=run,
         folder=folder,
         schedule=schedule,
         data=data,
+        reals=reals,
         state=state,
         loader=Loader(
             data.images, schedule, run.train.order, run.seed, run.model.value_range, device
@@ -238,7 +242,7 @@ def _verdict(session: _Session) -> dict[str, float]:
     """D's mean logits without dropout: on the images of reals.png and on a sheet's."""
     run, state = session.run, session.state
     sheets = {
-        "D/real_eval": _some_reals(run, session.data),
+        "D/real_eval": session.reals,
         "D/fake_eval": draw_sheet(state.G, session.grid_latents, run.model),
     }
     with torch.no_grad(), inference(state.D, True):
@@ -264,7 +268,7 @@ def _sample(session: _Session) -> list[Alarm]:
     if state.step > session.logged:
         session.events.add_image(tag, sheet[:3], state.step)
     images = session.schedule.images_at(state.step)
-    return check_samples(run.watchdog, images, fakes, _some_reals(run, session.data), state.memory)
+    return check_samples(run.watchdog, images, fakes, session.reals, state.memory)
 
 
 def _sample_name(session: _Session) -> str:
