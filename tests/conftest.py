@@ -62,7 +62,11 @@ def train_tiny(tiny_settings: dict[str, Any]) -> Train:
         from ganvas import commands
 
         settings = {} if resume else tiny_settings | changes
-        replaced = {"train.images": "train.epochs", "model.name": "model.width"}
+        replaced = {
+            "train.images": "train.epochs",
+            "train.minutes": "train.epochs",
+            "model.name": "model.width",
+        }
         for key in replaced.keys() & changes.keys():
             del settings[replaced[key]]
         recipe = None if resume else "cs231n-vanilla"

@@ -105,6 +105,8 @@ def test_python_m_ganvas_is_the_same_program() -> None:
             ["train.epochs and train.images", "one of them"],
         ),
         (["train", "--epochs", "1", "--set", "train.images=9"], ["train.epochs and train.images"]),
+        (["train", "--epochs", "1", "--minutes", "9"], ["--epochs and --minutes", "one of them"]),
+        (["train", "--minutes", "0"], ["train.minutes: found 0", "greater than 0"]),
         (["train", "--learning-rate", "nan"], ["learning_rate: found nan", "finite"]),
         (["train", "--beta-1", "1.0"], ["beta_1: found 1.0", "less than 1"]),
         (["train", "--seed", "-1"], ["seed: found -1", "0 to 2^63 - 1"]),

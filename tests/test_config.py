@@ -238,11 +238,13 @@ def test_another_budget_replaces_the_first() -> None:
         recipe().train, epochs=None, images=9
     )
     assert recipe("mnist-classes", ("train.epochs", 2)).train.images is None
+    by_the_clock = recipe("mnist-classes", ("train.minutes", 2)).train
+    assert (by_the_clock.images, by_the_clock.minutes) == (None, 2.0)
 
 
-@pytest.mark.parametrize("budget", [{}, {"epochs": 1, "images": 1}])
+@pytest.mark.parametrize("budget", [{}, {"epochs": 1, "images": 1}, {"images": 1, "minutes": 1}])
 def test_there_is_exactly_one_budget(budget: dict[str, int]) -> None:
-    with pytest.raises(UsageError, match=r"exactly one of train\.epochs and train\.images"):
+    with pytest.raises(UsageError, match=r"exactly one of train\.epochs, train\.images and train"):
         config.build(recipe_tables() | {"train": budget})
 
 

@@ -37,6 +37,7 @@ LAYERS = {
     "training.rundir": 2,
     "training.watchdog": 2,
     "training.progress": 2,
+    "training.length": 2,
     "sampling": 2,
     "plots": 2,
     "training.loop": 3,

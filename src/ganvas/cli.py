@@ -61,6 +61,9 @@ def train(
     ] = None,
     epochs: Annotated[int | None, typer.Option(help="Length in epochs.")] = None,
     images: Annotated[int | None, typer.Option(help="Length in real images shown.")] = None,
+    minutes: Annotated[
+        float | None, typer.Option(help="Length by the clock; as many steps as fit.")
+    ] = None,
     batch_size: Annotated[int | None, typer.Option(help="Images in a batch.")] = None,
     learning_rate: Annotated[
         float | None, typer.Option(help="Adam's step size, both nets.")
@@ -101,6 +104,7 @@ def train(
         "data": data,
         "epochs": epochs,
         "images": images,
+        "minutes": minutes,
         "batch_size": batch_size,
         "learning_rate": learning_rate,
         "beta_1": beta_1,

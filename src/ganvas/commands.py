@@ -44,6 +44,7 @@ def train(
     data: str | Path | None = None,
     epochs: int | None = None,
     images: int | None = None,
+    minutes: float | None = None,
     batch_size: int | None = None,
     learning_rate: float | None = None,
     beta_1: float | None = None,
@@ -79,6 +80,7 @@ def train(
         data=data,
         epochs=epochs,
         images=images,
+        minutes=minutes,
         batch_size=batch_size,
         learning_rate=learning_rate,
         beta_1=beta_1,
@@ -116,6 +118,7 @@ def resolve(
     data: str | Path | None = None,
     epochs: int | None = None,
     images: int | None = None,
+    minutes: float | None = None,
     batch_size: int | None = None,
     learning_rate: float | None = None,
     beta_1: float | None = None,
@@ -128,8 +131,8 @@ def resolve(
     resume: str | Path | None = None,
 ) -> Run:
     """The settings that `train` with these arguments runs with; nothing is trained or written."""
-    if epochs is not None and images is not None:
-        raise UsageError("--epochs and --images: found both; give one of them")
+    lengths = {"--epochs": epochs, "--images": images, "--minutes": minutes}
+    _at_most_one([flag for flag, value in lengths.items() if value is not None])
     if recipe is None and resume is not None:
         recipe = str(_resumable(Path(resume))[0].config)
     tables = config.read_recipe(recipe or DEFAULT_RECIPE).tables
@@ -142,6 +145,7 @@ def resolve(
     flags = {
         ("train.epochs",): epochs,
         ("train.images",): images,
+        ("train.minutes",): minutes,
         ("train.batch_size",): batch_size,
         ("train.device",): device,
         ("optim.generator.learning_rate", "optim.discriminator.learning_rate"): learning_rate,
@@ -158,9 +162,14 @@ def resolve(
         changes += settings.items()
     else:
         changes += [config.parse_setting(text) for text in settings]
-    if {"train.epochs", "train.images"} <= {key for key, _ in changes}:
-        raise UsageError("train.epochs and train.images: found both; give one of them")
+    lengths_set = [f"train.{name}" for name in config.LENGTHS]
+    _at_most_one([key for key in lengths_set if key in dict(changes)])
     return config.build(config.override(tables, changes))
+
+
+def _at_most_one(lengths: list[str]) -> None:
+    if len(lengths) > 1:
+        raise UsageError(f"{' and '.join(lengths)}: found together; give one of them")
 
 
 def _data_table(what: str) -> dict[str, Any]:
@@ -323,7 +332,8 @@ def show(name: str, *, data_root: str | Path | None = None) -> dict[str, Any]:
         **nets,
         "steps_per_epoch": schedule.steps_per_epoch,
         "steps": total,
-        "epochs": run.train.epochs or round(total / schedule.steps_per_epoch, 2),
+        "epochs": run.train.epochs or (total and round(total / schedule.steps_per_epoch, 2)),
+        "minutes": run.train.minutes,
         "batch_size": run.train.batch_size,
         "latent": {"dims": run.latent.dims, "distribution": tables["latent"]["name"]},
         "loss": tables["loss"]["name"],

@@ -125,10 +125,13 @@ class Train:
     """Images in a batch."""
 
     epochs: Positive | None = None
-    """Length as a number of epochs; exactly one of epochs and images is set."""
+    """Length as a number of epochs; exactly one of epochs, images and minutes is set."""
 
     images: Positive | None = None
     """Length as a number of real images shown, rounded up to whole steps."""
+
+    minutes: Annotated[float, Field(gt=0)] | None = None
+    """Length by the clock: as many steps as fit, everything written in time."""
 
     order: Literal["shuffled", "sequential", "replacement", "independent"] = "shuffled"
     """How batches are drawn: a new shuffle each epoch; file order; each image at random with
@@ -218,7 +221,8 @@ SECTIONS: Final[dict[str, type[Any]]] = {
     "output": Output,
     "watchdog": Watchdog,
 }
-_BUDGETS: Final = ("epochs", "images")
+LENGTHS: Final = ("epochs", "images", "minutes")
+"""The settings of `train` that give a run's length; exactly one of them is set."""
 
 
 # Build and unbuild
@@ -243,8 +247,8 @@ def build(tables: Mapping[str, Any]) -> Run:
         raise UsageError(f"recipe: found {recipe!r}; allowed: letters, digits, '_', '-', '.', '+'")
     sections = {name: component(name, tables.get(name, {})) for name in (*COMPONENTS, *SECTIONS)}
     train = sections["train"]
-    if (train.epochs is None) == (train.images is None):
-        raise UsageError("train: set exactly one of train.epochs and train.images")
+    if sum(getattr(train, name) is not None for name in LENGTHS) != 1:
+        raise UsageError("train: set exactly one of train.epochs, train.images and train.minutes")
     return Run(recipe=recipe, seed=seed, **sections)
 
 
@@ -389,7 +393,7 @@ def _merge(base: Tables, changes: Mapping[str, Any]) -> Tables:
             merged[key] = dict(value)
         else:
             kept = {
-                k: v for k, v in old.items() if not (k in _BUDGETS and set(_BUDGETS) & set(value))
+                k: v for k, v in old.items() if not (k in LENGTHS and set(LENGTHS) & set(value))
             }
             merged[key] = _merge(kept, value)
     return merged

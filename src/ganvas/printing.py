@@ -63,11 +63,14 @@ def metrics(rows: list[Row]) -> None:
 def recipe(found: dict[str, Any]) -> None:
     """What `ganvas show RECIPE` says: nets, settings with their reasons, published results."""
     size = "x".join(str(n) for n in (*found["shape"][1:], found["shape"][0]))
+    if found["steps"] is None:
+        length = f"{found['minutes']:g} minutes"
+    else:
+        length = f"{found['epochs']} epochs, {found['steps']:,} steps"
     typer.echo(f"{found['recipe']}: {found['about']}")
     typer.echo(
         f"{found['images']:,} images of {size} from {found['data']}; "
-        f"batch {found['batch_size']}, {found['steps_per_epoch']:,} steps an epoch, "
-        f"{found['epochs']} epochs, {found['steps']:,} steps"
+        f"batch {found['batch_size']}, {found['steps_per_epoch']:,} steps an epoch, {length}"
     )
     for net in ("generator", "discriminator"):
         rows = [

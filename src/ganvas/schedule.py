@@ -52,10 +52,12 @@ class Schedule:
             return max(1, math.ceil(int(match[1]) / self.images_per_step))
         return int(match[1]) * (self.steps_per_epoch if match[2] == "epoch" else 1)
 
-    def total_steps(self, train: Train) -> int:
+    def total_steps(self, train: Train) -> int | None:
+        """The run's length in steps; None if a clock decides."""
         if train.epochs is not None:
             return train.epochs * self.steps_per_epoch
-        assert train.images is not None
+        if train.images is None:
+            return None
         per_epoch = self.images_at(self.steps_per_epoch)
         epochs, rest = divmod(train.images, per_epoch)
         return epochs * self.steps_per_epoch + math.ceil(rest / self.images_per_step)

@@ -25,6 +25,7 @@ from ganvas.plots import animate, plot_losses
 from ganvas.sampling import draw_sheet, save_generator
 from ganvas.schedule import Schedule
 from ganvas.seeds import stream
+from ganvas.training.length import Length
 from ganvas.training.progress import Reporter
 from ganvas.training.rundir import RunFolder, environment
 from ganvas.training.state import State, load_checkpoint, new_state, save_checkpoint
@@ -67,11 +68,14 @@ def fit(
     # Gradients of a D that wins sink below the smallest normal floats, with which processors are
     # twenty times slower; they count as zero. Set before torch starts its threads.
     torch.set_flush_denormal(True)
+    begun = time.perf_counter()
     device = _device(run.train.device)
     with torch.random.fork_rng([device] if device.type == "cuda" else []):
         session = _open(run, folder, reporter, device, data_root, resume, checkpoint)
         try:
-            return _train(session, reporter)
+            return _train(
+                session, Length(run.train, session.schedule, session.state, begun), reporter
+            )
         except (torch.OutOfMemoryError, MemoryError) as error:
             raise RunError(_no_memory(run, error)) from error
         except RuntimeError as error:
@@ -145,15 +149,14 @@ def _open(
     )
 
 
-def _train(session: _Session, reporter: Reporter) -> Trained:
+def _train(session: _Session, length: Length, reporter: Reporter) -> Trained:
     run, state, schedule, folder = session.run, session.state, session.schedule, session.folder
-    total = schedule.total_steps(run.train)
     every = {
         "log": schedule.steps(run.output.log),
         "sample": schedule.steps(run.output.sample),
         "checkpoint": schedule.steps(run.output.checkpoint),
     }
-    reporter.start(_headline(session, total), state.step, total)
+    reporter.start(_headline(session, length.total), state.step, length.total)
     batches = session.loader.batches(state.step)
 
     def latents(num: int) -> Tensor:
@@ -161,19 +164,23 @@ def _train(session: _Session, reporter: Reporter) -> Trained:
 
     clock = time.perf_counter() - state.seconds
     alarms: list[Alarm] = []
+    last = length.over()
 
     with _signals() as stopped:
-        while state.step < total and not stopped.is_set():
+        while not last and not stopped.is_set():
             # one step of the method
             scalars = run.update.step(state, run.loss, next(batches), latents)
             state.step += 1
             _accumulate(state, scalars)
-            last = state.step == total
+            last = length.over()
 
             # what is due at this step
+            begun = time.perf_counter()
             if state.step % every["log"] == 0 or last:
                 line = _log(session, time.perf_counter() - clock)
-                reporter.line(line, total)
+                if (fits := length.forecast()) is not None:
+                    reporter.say(_fitting(session, fits))
+                reporter.line(line, length.total)
                 alarms += check_losses(run.watchdog, line, state.memory)
             if state.step % every["sample"] == 0 or last:
                 alarms += _sample(session)
@@ -185,12 +192,12 @@ def _train(session: _Session, reporter: Reporter) -> Trained:
             if state.step % every["checkpoint"] == 0 or last:
                 state.seconds = time.perf_counter() - clock
                 _checkpoint(session)
+            length.took(time.perf_counter() - begun)
 
         # end in order: the state first, the pictures next
         reporter.stop()
         state.seconds = time.perf_counter() - clock
-        finished = state.step == total
-        if not finished and not alarms:
+        if not last and not alarms:
             _checkpoint(session)
         plot_losses(folder.losses, run.recipe, folder.read_log())
         animate(folder.animation, folder.samples())
@@ -200,7 +207,7 @@ def _train(session: _Session, reporter: Reporter) -> Trained:
         raise RunError(
             f"stopped: {seen} (last good checkpoint: {good[-1] if good else 'none yet'})"
         )
-    return Trained(folder.path, state.step, schedule.images_at(state.step), state.seconds, finished)
+    return Trained(folder.path, state.step, schedule.images_at(state.step), state.seconds, last)
 
 
 def _accumulate(state: State, scalars: Mapping[str, Tensor]) -> None:
@@ -373,15 +380,24 @@ def _check_environment(folder: RunFolder, record: Mapping[str, Any], reporter: R
         )
 
 
-def _headline(session: _Session, total: int) -> str:
+def _headline(session: _Session, total: int | None) -> str:
     run, state = session.run, session.state
     channels, height, width = session.data.shape
+    steps = f"{run.train.minutes:g} minutes in steps" if total is None else f"{total:,} steps"
     start = f"from step {state.step:,} " if state.step else ""
     return (
         f"{run.recipe}: {len(session.data):,} images {height}x{width}x{channels}, "
-        f"{total:,} steps of {session.schedule.images_per_step} images {start}"
+        f"{steps} of {session.schedule.images_per_step} images {start}"
         f"on {state.latents.device} in {str(state.precision).removeprefix('torch.')}, "
         f"in {session.folder.path}"
+    )
+
+
+def _fitting(session: _Session, total: int) -> str:
+    """How much fits into the minutes, from the steps made so far."""
+    epochs = total / session.schedule.steps_per_epoch
+    return (
+        f"about {epochs:.1f} epochs ({total:,} steps) fit in {session.run.train.minutes:g} minutes"
     )
 
 

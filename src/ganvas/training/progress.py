@@ -16,8 +16,9 @@ PLAIN_SECONDS: Final = 5.0
 class Reporter(Protocol):
     """Is told how a run goes."""
 
-    def start(self, text: str, step: int, total: int) -> None: ...
-    def line(self, values: Mapping[str, float], total: int) -> None: ...
+    def start(self, text: str, step: int, total: int | None) -> None: ...
+    def line(self, values: Mapping[str, float], total: int | None) -> None: ...
+    def say(self, message: str) -> None: ...
     def warn(self, message: str) -> None: ...
     def stop(self) -> None: ...
 
@@ -25,10 +26,13 @@ class Reporter(Protocol):
 class Silent:
     """Says nothing."""
 
-    def start(self, text: str, step: int, total: int) -> None:
+    def start(self, text: str, step: int, total: int | None) -> None:
         pass
 
-    def line(self, values: Mapping[str, float], total: int) -> None:
+    def line(self, values: Mapping[str, float], total: int | None) -> None:
+        pass
+
+    def say(self, message: str) -> None:
         pass
 
     def warn(self, message: str) -> None:
@@ -46,7 +50,7 @@ class Live:
         self._progress: Progress | None = None
         self._printed = 0.0
 
-    def start(self, text: str, step: int, total: int) -> None:
+    def start(self, text: str, step: int, total: int | None) -> None:
         self._console.print(text, highlight=False, soft_wrap=True)
         if self._console.is_terminal:
             self._progress = Progress(
@@ -55,15 +59,21 @@ class Live:
             self._progress.add_task("starting", completed=step, total=total)
             self._progress.start()
 
-    def line(self, values: Mapping[str, float], total: int) -> None:
+    def line(self, values: Mapping[str, float], total: int | None) -> None:
         text = summary(values, total)
         if self._progress:
             self._progress.update(
-                self._progress.task_ids[0], completed=int(values["step"]), description=text
+                self._progress.task_ids[0],
+                completed=int(values["step"]),
+                total=total,
+                description=text,
             )
         elif time.monotonic() - self._printed >= PLAIN_SECONDS or values["step"] == total:
             self._console.print(text, highlight=False, soft_wrap=True)
             self._printed = time.monotonic()
+
+    def say(self, message: str) -> None:
+        self._console.print(message, highlight=False, soft_wrap=True)
 
     def warn(self, message: str) -> None:
         self._console.print(f"warning: {message}", highlight=False, soft_wrap=True)
@@ -74,17 +84,18 @@ class Live:
             self._progress = None
 
 
-def summary(values: Mapping[str, float], total: int) -> str:
-    """'epoch 3.0 · step 1,404 of 23,400 · D 0.67 · G 0.71 · 21,300 images/s · 0:02:11 left'."""
-    left = (total - values["step"]) * values["seconds_per_step"]
-    hours, seconds = divmod(round(left), 3600)
-    return " · ".join(
-        [
-            f"epoch {values['epoch']:.1f}",
-            f"step {values['step']:,.0f} of {total:,}",
-            f"D {values['D/loss']:.3f}",
-            f"G {values['G/loss']:.3f}",
-            f"{values['images_per_second']:,.0f} images/s",
-            f"{hours}:{seconds // 60:02d}:{seconds % 60:02d} left",
-        ]
+def summary(values: Mapping[str, float], total: int | None) -> str:
+    """'epoch 3.0 · step 1,404 of 23,400 · D 0.67 · G 0.71 · 21,300 images/s · 0:02:11 left'.
+
+    Without what follows from the total, as long as that is not known.
+    """
+    of = left = ""
+    if total is not None:
+        seconds = round((total - values["step"]) * values["seconds_per_step"])
+        of = f" of {total:,}"
+        left = f" · {seconds // 3600}:{seconds // 60 % 60:02d}:{seconds % 60:02d} left"
+    return (
+        f"epoch {values['epoch']:.1f} · step {values['step']:,.0f}{of} · "
+        f"D {values['D/loss']:.3f} · G {values['G/loss']:.3f} · "
+        f"{values['images_per_second']:,.0f} images/s{left}"
     )

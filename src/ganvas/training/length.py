@@ -1,0 +1,68 @@
+"""When a run ends: after a number of steps, or when its minutes are over."""
+
+from __future__ import annotations
+
+import time
+from typing import Final
+
+from ganvas.config import Train
+from ganvas.schedule import Schedule
+from ganvas.training.state import State
+
+ENDING: Final = 4.0
+"""Seconds kept for the pictures at the end, or a tenth of the minutes if that is less."""
+MEASURED: Final = 0.02
+"""Share of the minutes after which the first forecast is made."""
+
+
+class Length:
+    """A run's length. With minutes, `total` is a forecast until the time is up.
+
+    The minutes begin at `begun` (of time.perf_counter), and those of earlier sittings count. The
+    last step is the one after which what is due at the end can still be written in time.
+    """
+
+    def __init__(self, train: Train, schedule: Schedule, state: State, begun: float) -> None:
+        self.total = schedule.total_steps(train)
+        """Steps, in all sittings; None until they can be told."""
+        self._state = state
+        self._longest = 0.0
+        self._deadline: float | None = None
+        if train.minutes is not None:
+            self._budget = 60 * train.minutes
+            self._deadline = begun + self._budget - state.seconds
+            self._first_step, self._start = state.step, time.perf_counter()
+
+    def over(self) -> bool:
+        """Whether the step that was just made is the last one."""
+        state = self._state
+        if self._deadline is None:
+            return state.step == self.total
+        if state.step and time.perf_counter() >= self._deadline - self._reserve():
+            state.memory["over"] = 1.0  # a run that ended is not lengthened by resuming it
+        if "over" in state.memory:
+            self.total = state.step
+        return "over" in state.memory
+
+    def took(self, seconds: float) -> None:
+        """What was due at a step (a sheet, a checkpoint, ...) took so long."""
+        self._longest = max(self._longest, seconds)
+
+    def forecast(self) -> int | None:
+        """Bring `total` up to date at a log line; steps that fit, the first time they can be told.
+
+        None if the length is a number of steps, or the forecast is not the first.
+        """
+        now, steps = time.perf_counter(), self._state.step
+        if self._deadline is None or "over" in self._state.memory:
+            return None
+        elapsed = now - self._start
+        if elapsed < MEASURED * self._budget:
+            return None
+        first = self.total is None
+        left = max(0.0, self._deadline - self._reserve() - now)
+        self.total = steps + round(left / elapsed * (steps - self._first_step))
+        return self.total if first else None
+
+    def _reserve(self) -> float:
+        return min(ENDING, self._budget / 10) + 2 * self._longest

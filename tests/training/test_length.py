@@ -1,0 +1,115 @@
+"""When a run ends by the clock: forecasts, the time kept for the end, resuming."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from ganvas.config import Train
+from ganvas.schedule import Schedule
+from ganvas.training import length as module
+from ganvas.training.length import Length
+
+SCHEDULE = Schedule(num_images=100, images_per_step=10, drop_last=True)
+
+
+class Clock:
+    """Stands still unless told; knows nothing of sleep."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def perf_counter(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    clock = Clock()
+    monkeypatch.setattr(module, "time", clock)
+    return clock
+
+
+def state(step: int = 0, seconds: float = 0.0, memory: dict[str, float] | None = None) -> Any:
+    return SimpleNamespace(step=step, seconds=seconds, memory=memory or {})
+
+
+def steps_until_over(length: Length, state: Any, clock: Clock, seconds: float) -> int:
+    while not length.over():
+        state.step += 1
+        clock.now += seconds
+    return int(state.step)
+
+
+def test_steps_that_fit_before_what_is_written_at_the_end(clock: Clock) -> None:
+    s = state()
+    length = Length(Train(minutes=1), SCHEDULE, s, begun=clock.now - 2)  # 2 s to load the data
+    assert length.total is None
+    length.took(3.0)
+    length.took(1.0)
+    # 60 s, less 2 s, less 4 s for the pictures, less twice the 3 s that a sheet took
+    assert steps_until_over(length, s, clock, 1.0) == 48
+    assert length.total == 48
+
+
+def test_the_first_forecast_is_made_once_and_later_ones_follow_the_pace(clock: Clock) -> None:
+    s = state()
+    length = Length(Train(minutes=1), SCHEDULE, s, begun=clock.now)
+    s.step, clock.now = 1, clock.now + 1
+    assert length.forecast() is None  # 1 s is under 2 % of a minute
+    assert length.total is None
+    s.step, clock.now = 4, clock.now + 1
+    assert length.forecast() == 4 + (60 - 4 - 2) * 2  # two steps a second
+    s.step, clock.now = 8, clock.now + 6
+    assert length.forecast() is None
+    assert length.total == 8 + (60 - 4 - 8)  # one step a second since the start
+
+
+def test_a_short_budget_keeps_a_tenth(clock: Clock) -> None:
+    s = state()
+    length = Length(Train(minutes=0.1), SCHEDULE, s, begun=clock.now)
+    assert steps_until_over(length, s, clock, 0.1) == 54
+
+
+def test_at_least_one_step_is_made(clock: Clock) -> None:
+    s = state()
+    length = Length(Train(minutes=0.01), SCHEDULE, s, begun=clock.now - 5)
+    assert steps_until_over(length, s, clock, 9.0) == 1
+
+
+def test_time_of_earlier_sittings_counts(clock: Clock) -> None:
+    s = state(step=100, seconds=30.0)
+    length = Length(Train(minutes=1), SCHEDULE, s, begun=clock.now)
+    assert steps_until_over(length, s, clock, 1.0) == 100 + 30 - 4
+    assert s.memory == {"over": 1.0}
+    clock.now = 0.0
+    assert Length(Train(minutes=1), SCHEDULE, s, begun=0.0).over()  # whatever time there is
+
+
+def test_a_number_of_steps_does_not_look_at_the_clock(clock: Clock) -> None:
+    s = state()
+    length = Length(Train(epochs=2), SCHEDULE, s, begun=0.0)
+    assert length.total == 20
+    assert length.forecast() is None
+    assert steps_until_over(length, s, clock, 1e6) == 20
+    assert s.memory == {}
+
+
+def test_a_run_ends_by_the_clock_and_stays_as_it_is(
+    tmp_path: Path, train_tiny: Callable[..., Any]
+) -> None:
+    folder = tmp_path / "run"
+    done = train_tiny(folder, **{"train.minutes": 0.01})
+    assert done.finished
+    assert done.seconds < 30  # 0.6 s on a quiet machine
+    newest = folder / "checkpoints" / f"step-{done.steps:08d}"
+    before = (newest / "state.safetensors").read_bytes()
+    assert json.loads((folder / "log.jsonl").read_text().splitlines()[-1])["step"] == done.steps
+    again = train_tiny(None, resume=folder)
+    assert (again.steps, again.finished) == (done.steps, True)
+    assert (newest / "state.safetensors").read_bytes() == before
