@@ -129,6 +129,59 @@ def test_transposed_convolution_by_blocks_is_the_plain_one() -> None:
     check_equal(plain, x, convolution.transposed(x, plain.weight, plain.bias))
 
 
+@pytest.mark.parametrize(("kernel", "stride"), [(5, 2), (4, 2), (3, 1), (5, 1), (2, 2)])
+@pytest.mark.parametrize("size", [(4, 4), (8, 6), (7, 5)])
+def test_convolution_as_a_product_is_the_plain_one(
+    kernel: int, stride: int, size: tuple[int, int]
+) -> None:
+    torch.manual_seed(0)
+    plain = SameConv2d(3, 6, kernel, stride=stride).double()
+    x = torch.randn(2, 3, *size, dtype=torch.float64, requires_grad=True)
+    before = plain._zeros(size[0])[0], plain._zeros(size[1])[0]
+    small = tuple(-(-side // stride) for side in size)
+    fast = convolution.product(x, plain.weight, plain.bias, stride, before, small)
+    check_equal(plain, x, fast)
+
+
+@pytest.mark.parametrize(("kernel", "stride"), [(5, 2), (4, 2), (3, 1), (5, 1), (2, 2)])
+@pytest.mark.parametrize("size", [(4, 4), (2, 3), (7, 1)])
+def test_transposed_convolution_as_a_product_is_the_plain_one(
+    kernel: int, stride: int, size: tuple[int, int]
+) -> None:
+    torch.manual_seed(0)
+    plain = SameConvTranspose2d(3, 6, kernel, stride=stride).double()
+    x = torch.randn(2, 3, *size, dtype=torch.float64, requires_grad=True)
+    before = int(plain.padding[0]), int(plain.padding[1])
+    large = size[0] * stride, size[1] * stride
+    fast = convolution.transposed_product(x, plain.weight, plain.bias, stride, before, large)
+    check_equal(plain, x, fast)
+
+
+@pytest.mark.parametrize(
+    ("layer", "side"),
+    [(SameConv2d(32, 40, 5, stride=2), 8), (SameConvTranspose2d(40, 32, 5, stride=2), 4)],
+)
+def test_in_float32_small_maps_are_products_and_can_be_switched_off(
+    layer: SameConv2d | SameConvTranspose2d, side: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    used: list[str] = []
+    for name in ("product", "transposed_product"):
+        form = getattr(convolution, name)
+        monkeypatch.setattr(
+            convolution, name, lambda *args, form=form, name=name: used.append(name) or form(*args)
+        )
+    x = torch.randn(2, layer.in_channels, side, side)
+    fast = layer(x)
+    assert len(used) == 1
+    assert fast.is_contiguous(memory_format=torch.channels_last)
+    layer(torch.randn(2, layer.in_channels, 2 * side + 2, side))  # the map is too large
+    with torch.autocast("cpu", torch.bfloat16):
+        layer(x)
+    monkeypatch.setattr(layer, "fast", False)
+    assert torch.allclose(layer(x), fast, atol=1e-5)
+    assert len(used) == 1
+
+
 def check_equal(plain: nn.Module, x: torch.Tensor, fast: torch.Tensor) -> None:
     """The same output, and the same gradients of input, weight and bias."""
     expected = plain(x)

@@ -49,6 +49,10 @@ class SameConv2d(nn.Conv2d):
                 return convolution.strided(x, self.weight, self.bias, top)
             if self.stride[0] == 1 and top == bottom == left == right:
                 return convolution.convolve(x, self.weight, self.bias, top)
+        size = (math.ceil(x.shape[2] / self.stride[0]), math.ceil(x.shape[3] / self.stride[0]))
+        if self.fast and convolution.product_pays(x, self.weight, *size):
+            before = (top, left)
+            return convolution.product(x, self.weight, self.bias, self.stride[0], before, size)
         if top == bottom and left == right:
             return F.conv2d(x, self.weight, self.bias, self.stride, padding=(top, left))
         padded = F.pad(x, (left, right, top, bottom))
@@ -98,8 +102,12 @@ class SameConvTranspose2d(nn.ConvTranspose2d):
             if self.stride[0] == 1 and self.kernel_size[0] % 2:
                 padding = int(self.padding[0])
                 return convolution.transposed_unit(x, self.weight, self.bias, padding)
-        height, width = x.shape[2] * self.stride[0], x.shape[3] * self.stride[1]
-        return super().forward(x)[:, :, :height, :width]
+        size = (x.shape[2] * self.stride[0], x.shape[3] * self.stride[0])
+        if self.fast and convolution.product_pays(x, self.weight, *x.shape[2:]):
+            before = (int(self.padding[0]), int(self.padding[0]))
+            stride = self.stride[0]
+            return convolution.transposed_product(x, self.weight, self.bias, stride, before, size)
+        return super().forward(x)[:, :, : size[0], : size[1]]
 
 
 class Dropout(nn.Dropout):
