@@ -7,9 +7,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
-
 from ganvas.files import write_file
 from ganvas.images import read_png, write_gif
 
@@ -18,6 +15,10 @@ MAX_FRAMES: Final = 200
 
 def plot_losses(path: Path, title: str, lines: Sequence[Mapping[str, float | None]]) -> None:
     """Draw the losses and D's mean outputs over the images seen, from a run's log lines."""
+    # here, because they take half a second and the first step should not wait for them
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
     figure = Figure(figsize=(8, 6), dpi=100, layout="constrained")
     FigureCanvasAgg(figure)
     losses, outputs = figure.subplots(2, 1, sharex=True)
