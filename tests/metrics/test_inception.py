@@ -166,14 +166,14 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.fixture
-def publish(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[Any], Path]:
+def publish(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Path]:
     """publish(content) writes a file as if it were the published one, for a tiny net."""
 
-    def write(content: Any) -> Path:
+    def write(content: Any, **options: bool) -> Path:
         monkeypatch.setattr(inception, "Inception", Tiny)
         path = tmp_path / "root" / "inception" / PUBLISHED.name
         path.parent.mkdir(parents=True)
-        torch.save(content, path)
+        torch.save(content, path, **options)
         digest = hashlib.sha256(path.read_bytes()).hexdigest()
         source = replace(SOURCES["inception"], files=(replace(PUBLISHED, sha256=digest),))
         monkeypatch.setitem(SOURCES, "inception", source)
@@ -187,8 +187,11 @@ def tiny() -> dict[str, Tensor]:
     return Tiny().state_dict()
 
 
-def test_the_published_file_is_converted_once(publish: Callable[[Any], Path], cache: Path) -> None:
-    path = publish(tiny())
+@pytest.mark.parametrize("zipped", [True, False])  # PyTorch's format, and that before 1.6
+def test_the_published_file_is_converted_once(
+    publish: Callable[..., Path], cache: Path, zipped: bool
+) -> None:
+    path = publish(tiny(), _use_new_zipfile_serialization=zipped)
     first = inception.read(path.parent.parent)
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
     assert first.sha256 == digest and first.note == ""
