@@ -15,6 +15,7 @@ import typer
 
 from ganvas import commands, config, registry
 from ganvas.cli import app
+from ganvas.data.sources import SOURCES
 
 ROOT = Path(__file__).parent.parent
 PAGES = {
@@ -84,6 +85,7 @@ def test_a_command_parses(page: str, line: str) -> None:
     _, options = parse(line)
     named = [options.get("recipe"), options.get("name")]
     known = [*config.recipe_names(), *(n for r in config.COMPONENTS.values() for n in r.names())]
+    known += SOURCES  # for `ganvas data fetch`
     for name in named:
         assert name is None or name.endswith(".toml") or name in known
 

@@ -28,6 +28,7 @@ LAYERS = {
     "losses": 1,
     "data": 1,
     "metrics": 1,
+    "metrics.inception": 2,
     "metrics.features": 3,
     "metrics.measures": 3,
     "metrics.evaluate": 3,

@@ -70,7 +70,7 @@ print("HEAVY", sorted(heavy))
     [
         ("train", {"dry_run"}, {"progress"}),
         ("sample", set(), set()),
-        ("evaluate", {"as_json"}, set()),
+        ("evaluate", {"as_json"}, {"progress"}),
         ("show", {"as_json"}, set()),
     ],
 )

@@ -163,14 +163,17 @@ def evaluate(
     metrics: Annotated[
         str | None,
         typer.Option(
-            help="Of fd,kd,prdc,classes,parzen,1nn,duplicates,memorisation.  "
+            help="Of fd,kd,prdc,classes,parzen,1nn,duplicates,memorisation; fid,kid,is with "
+            "--features inception.  "
             "[default: fd,kd,prdc,classes,memorisation]"
         ),
     ] = None,
     num: Annotated[int, typer.Option(help="Fakes, and as many reference images.")] = 10_000,
     split: Annotated[str, typer.Option(help="Reference images: test or train.")] = "test",
     seed: Annotated[int, typer.Option(help="The same seed gives the same numbers.")] = 0,
-    features: Annotated[str, typer.Option(help="auto, classifier, random or pixels.")] = "auto",
+    features: Annotated[
+        str, typer.Option(help="auto, classifier, random, pixels or inception.")
+    ] = "auto",
     pairs: Annotated[
         Path | None, typer.Option(help="PNG of the fakes most like training images.")
     ] = None,
@@ -191,6 +194,7 @@ def evaluate(
         features=features,  # type: ignore[arg-type]
         pairs=pairs,
         data_root=data_root,
+        progress=True,
     )
     if as_json:
         typer.echo(json.dumps([row.as_json() for row in rows], indent=2))
@@ -260,7 +264,10 @@ def data_list(data_root: DataRoot = None, as_json: Json = False) -> None:
 
 @data_app.command()
 def fetch(
-    name: Annotated[str, typer.Argument(help="A data set.")], data_root: DataRoot = None
+    name: Annotated[
+        str, typer.Argument(help="A data set, or inception for the weights of that net.")
+    ],
+    data_root: DataRoot = None,
 ) -> None:
     """Download a data set's files, checked by SHA-256, unless they are there already."""
     from ganvas.data import catalogue

@@ -65,13 +65,16 @@ def list_datasets(root: Path | None = None) -> list[Listing]:
 def fetch(name: str, root: Path | None = None) -> Fetched:
     """Make sure that every file of a data set is on this machine, fetching what is not.
 
+    "inception" is no data set; its files are the weights of that net.
+
     Raises:
         UsageError: no such data set, or a file that was found is not the published one.
         RunError: a file is nowhere, and no mirror answers.
     """
     if name in GIVEN_BY_PATH:
         raise UsageError(f"data set '{name}' is made of your own files; there is nothing to fetch")
-    DATASETS.get(name)
+    if name not in SOURCES:
+        DATASETS.get(name)
     if name == "mnist-classes":
         if folder := mnist_classes.find_folder(root):
             return Fetched(name, (folder,))

@@ -97,8 +97,8 @@ def obtain(dataset: str, name: str, root: Path | None) -> Path:
     looked = ", ".join(f"'{place}'" for place in places(source.folder, root))
     raise RunError(
         f"{dataset}: '{name}' is not in {looked}, and could not be downloaded ({fetched}); run "
-        f"`ganvas data fetch {dataset}` where there is a network, or put the files into a folder "
-        "and give it with --data-root or GANVAS_DATA"
+        f"`ganvas data fetch {dataset}` where there is a network, or put {source.address(file)} "
+        "into a folder and give it with --data-root or GANVAS_DATA"
     )
 
 

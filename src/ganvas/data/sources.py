@@ -1,4 +1,4 @@
-"""The published files of the data sets that are fetched: names, checksums, mirrors."""
+"""The published files that are fetched, data sets and weights: names, checksums, mirrors."""
 
 from __future__ import annotations
 
@@ -50,6 +50,10 @@ class Source:
 
     def file(self, name: str) -> DataFile:
         return next(file for file in self.files if file.name == name)
+
+    def address(self, file: DataFile) -> str:
+        """Where a file, or the archive that holds it, is published."""
+        return self.archive.url if self.archive else self.mirrors[0] + file.name
 
 
 def _idx(prefix: str, split: Split, num_images: int, *digests: str | None) -> tuple[DataFile, ...]:
@@ -151,5 +155,15 @@ SOURCES: Final[dict[str, Source]] = {
             "sha256:c4a38c50a1bc5f3a1c5537f2155ab9d68f9f25eb1ed8d9ddda3db29a59bca1dd",
             "cifar-10-batches-bin",
         ),
+    ),
+    "inception": Source(  # weights, not images: metrics.inception reads them
+        "inception",
+        (
+            DataFile(
+                "pt_inception-2015-12-05-6726825d.pth",
+                "6726825d0af5f729cebd5821db510b11b1cfad8faad88a03f1befd49fb9129b2",
+            ),
+        ),
+        ("https://github.com/mseitzer/pytorch-fid/releases/download/fid_weights/",),
     ),
 }  # fmt: skip

@@ -7,7 +7,7 @@ import hashlib
 import io
 import json
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from importlib import resources
 from importlib.resources.abc import Traversable
@@ -25,10 +25,10 @@ from ganvas.data.prepare import fingerprint, resize, to_channels
 from ganvas.errors import RunError, UsageError
 from ganvas.files import write_file
 from ganvas.images import ImageSet, Pixels, Shape, to_float
-from ganvas.metrics import classifier
+from ganvas.metrics import classifier, inception
 from ganvas.registry import DATASETS
 
-Choice = Literal["auto", "classifier", "random", "pixels"]
+Choice = Literal["auto", "classifier", "random", "pixels", "inception"]
 Array = NDArray[np.float32]
 
 BLOCK: Final = 64
@@ -66,6 +66,12 @@ class Extractor:
     """A classifier's, on images that it was not trained on."""
     note: str = ""
     """What a reader should know of it."""
+    is_inception: bool = False
+    """Whether numbers have the names that are kept for Inception's features."""
+    block: int = BLOCK
+    """Images that pass it together."""
+    watch: Callable[[range, int], Iterable[int]] | None = None
+    """Is given the first image of each block and the number of images, and shows how far it is."""
 
     @classmethod
     def of_classifier(
@@ -80,9 +86,10 @@ class Extractor:
     def __call__(self, images: Pixels) -> Found:
         features, probabilities = [], []
         with torch.inference_mode():
-            for start in range(0, len(images), BLOCK):
-                some = self.prepared(images[start : start + BLOCK])
-                block = np.zeros((BLOCK, *some.shape[1:]), np.uint8)
+            starts = range(0, len(images), self.block)
+            for start in self.watch(starts, len(images)) if self.watch else starts:
+                some = self.prepared(images[start : start + self.block])
+                block = np.zeros((self.block, *some.shape[1:]), np.uint8)
                 block[: len(some)] = some
                 found, shares = self.run(to_float(torch.from_numpy(block), -1.0, 1.0))
                 features.append(found[: len(some)].float().numpy())
@@ -94,6 +101,8 @@ class Extractor:
 
     def prepared(self, images: Pixels) -> Pixels:
         """Images in the channels and the size that the extractor takes."""
+        if self.is_inception:  # which resizes by itself
+            return to_channels(images, 3)
         if self.shape is None or images.shape[1:] == self.shape:
             return images
         channels, height, width = self.shape
@@ -103,6 +112,8 @@ class Extractor:
 
     def resizing(self, shape: Shape) -> str:
         """How images of a shape are brought to that of the extractor, in words."""
+        if self.is_inception:
+            return inception.RESIZING + ("" if shape[0] == 3 else f", {shape[0]} to 3 channels")
         if self.shape is None or shape == self.shape:
             return "none"
         own = "x".join(map(str, self.shape[1:]))
@@ -138,12 +149,44 @@ def random_net(shape: Shape, why: str = "") -> Extractor:
     )
 
 
-def choose(choice: Choice, dataset: object, train: ImageSet, test: ImageSet | None) -> Extractor:
+def of_inception(root: Path | None) -> Extractor:
+    """Inception with the published weights; raises as `inception.read` does."""
+    weights = inception.read(root)
+    net = weights.net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+
+    def run(images: Tensor) -> tuple[Tensor, Tensor]:
+        pixels = images.add(1).mul_(127.5).round_()  # 0 to 255 again, exactly
+        features, logits = net(pixels.contiguous(memory_format=torch.channels_last))
+        # without the bias, as in the code that published Inception scores are from
+        return features, (logits - net.fc.bias).softmax(dim=1)
+
+    note = weights.note or "TensorFlow's graph of 2015-12-05, the score without the logits' bias"
+    return Extractor(
+        "inception",
+        weights.sha256,
+        run,
+        note=note,
+        is_inception=True,
+        block=8,
+    )
+
+
+def choose(
+    choice: Choice,
+    dataset: object,
+    train: ImageSet,
+    test: ImageSet | None,
+    root: Path | None = None,
+) -> Extractor:
     """The extractor for a data set: a bundled classifier, one trained now, or another.
 
     Raises:
-        UsageError: a classifier is asked for and there are no labels, one class or too few images.
+        UsageError: a classifier is asked for and there are no labels, one class or too few images;
+            or Inception, and its weights are wrong.
+        RunError: Inception is asked for, and its weights are nowhere.
     """
+    if choice == "inception":
+        return of_inception(root)
     if choice == "pixels":
         return pixels()
     if choice == "random":

@@ -105,11 +105,14 @@ def _classes(bench: Bench, fakes: Side) -> Measured:
     real, fake = bench.reference.found.probabilities, fakes.found.probabilities
     if real is None or fake is None:
         raise UsageError(f"a classifier is needed; the features are '{fakes.extractor.name}'")
-    metrics = ClassifierScore(), ClassShares()
-    score, shares = metrics[0].measure(fake), metrics[1].measure(real, fake)
+    metric = ClassifierScore()
+    score = metric.measure(fake)
+    interval = {"score": _around(score.score, score.spread / math.sqrt(metric.splits))}
+    if fakes.extractor.is_inception:  # its classes are not those of the images
+        return Measured({"score": score.score}, interval, (metric,))
+    shares = ClassShares().measure(real, fake)
     values = {"score": score.score, "kl": shares.kl, "classes_hit": float(shares.classes_hit)}
-    error = score.spread / math.sqrt(metrics[0].splits)
-    return Measured(values, {"score": _around(score.score, error)}, metrics)
+    return Measured(values, interval, (metric, ClassShares()))
 
 
 def _parzen(bench: Bench, fakes: Side) -> Measured:
@@ -156,6 +159,8 @@ MEASURES: Final[dict[str, Callable[[Bench, Side], Measured]]] = {
     "duplicates": _duplicates,
     "memorisation": _memorisation,
 }
+IN_INCEPTION: Final = {"fd": "fid", "kd": "kid", "classes": "is"}
+"""What metrics are called where they are measured in Inception's features, and only there."""
 ON_PIXELS: Final = ("parzen", "duplicates", "memorisation")
 
 

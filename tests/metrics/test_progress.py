@@ -1,0 +1,70 @@
+"""What a user sees while features are computed."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from rich.console import Console
+
+from ganvas.metrics import features, progress
+
+Clock = Callable[[], None]
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    """A call lets four seconds pass; no others do."""
+    now = [100.0]
+    monkeypatch.setattr(progress.time, "monotonic", lambda: now[0])
+
+    def tick() -> None:
+        now[0] += 4
+
+    return tick
+
+
+def test_the_estimate() -> None:
+    expected = "features of 1,200 of 10,000 images · 12.0 images/s · 0:12:13 left"
+    assert progress.summary(1200, 10_000, 100.0) == expected
+
+
+def test_plain_lines_now_and_then(clock: Clock, capsys: pytest.CaptureFixture[str]) -> None:
+    for start in progress.watched(range(0, 79, 8), 79):
+        assert start % 8 == 0
+        clock()
+    out, err = capsys.readouterr()
+    assert out == "" and err.splitlines() == [
+        "features of 8 of 79 images · 2.0 images/s · 0:00:36 left",
+        "features of 72 of 79 images · 2.0 images/s · 0:00:04 left",
+    ]
+
+
+def test_what_is_quick_shows_nothing(clock: Clock, capsys: pytest.CaptureFixture[str]) -> None:
+    assert list(progress.watched(range(0, 79, 8), 79)) == list(range(0, 79, 8))
+    assert capsys.readouterr().err == ""
+
+
+def test_a_line_that_lives_on_a_terminal(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
+    screen = io.StringIO()
+    console = Console(file=screen, force_terminal=True, width=120)
+    monkeypatch.setattr(progress, "Console", lambda stderr: console)
+    for _ in progress.watched(range(0, 20, 10), 20):
+        clock()
+    assert "features of 20 of 20 images · 2.5 images/s · 0:00:00 left" in screen.getvalue()
+
+
+def test_an_extractor_is_watched_block_by_block() -> None:
+    seen = []
+
+    def watch(starts: range, num: int) -> range:
+        seen.append((starts, num))
+        return starts
+
+    extractor = replace(features.pixels(), watch=watch, block=8)
+    images = np.arange(20, dtype=np.uint8).reshape(20, 1, 1, 1)
+    assert np.allclose(extractor(images).features[:, 0], np.arange(20) / 255)
+    assert seen == [(range(0, 20, 8), 20)]
