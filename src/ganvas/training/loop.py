@@ -28,6 +28,7 @@ from ganvas.seeds import stream
 from ganvas.training.progress import Reporter
 from ganvas.training.rundir import RunFolder, environment
 from ganvas.training.state import State, load_checkpoint, new_state, save_checkpoint
+from ganvas.training.steps import Steps, check_device, obstacle
 from ganvas.training.updates import Alternating, inference
 from ganvas.training.watchdog import Alarm, check_losses, check_samples
 
@@ -111,6 +112,7 @@ def _open(
     checkpoint: Path | None,
 ) -> _Session:
     """Load the data, build the nets, and make or reopen the run folder."""
+    check_device(run, device)
     data = load_images(run.data, run.preprocess, "train", data_root)
     schedule = Schedule.of(run, len(data))
     state = new_state(run, data.shape, device)
@@ -154,24 +156,21 @@ def _train(session: _Session, reporter: Reporter) -> Trained:
         "checkpoint": schedule.steps(run.output.checkpoint),
     }
     reporter.start(_headline(session, total), state.step, total)
-    batches = session.loader.batches(state.step)
-
-    def latents(num: int) -> Tensor:
-        return run.latent.sample(num, state.latents)
-
+    steps = Steps(run, state, session.loader)
+    if run.train.cuda_graphs and (reason := obstacle(run)):
+        reporter.warn(reason)
     clock = time.perf_counter() - state.seconds
     alarms: list[Alarm] = []
 
     with _signals() as stopped:
         while state.step < total and not stopped.is_set():
             # one step of the method
-            scalars = run.update.step(state, run.loss, next(batches), latents)
-            state.step += 1
-            _accumulate(state, scalars)
+            steps.take()
             last = state.step == total
 
             # what is due at this step
             if state.step % every["log"] == 0 or last:
+                steps.wait()
                 line = _log(session, time.perf_counter() - clock)
                 reporter.line(line, total)
                 alarms += check_losses(run.watchdog, line, state.memory)
@@ -203,13 +202,6 @@ def _train(session: _Session, reporter: Reporter) -> Trained:
     return Trained(folder.path, state.step, schedule.images_at(state.step), state.seconds, finished)
 
 
-def _accumulate(state: State, scalars: Mapping[str, Tensor]) -> None:
-    """Add a step's scalars to the sums since the last log line; no device synchronisation."""
-    for key, value in scalars.items():
-        state.sums[key] = state.sums[key] + value if key in state.sums else value
-    state.summed += 1
-
-
 def _log(session: _Session, seconds: float) -> dict[str, float]:
     """Write what came since the last line to log.jsonl and TensorBoard: means, and counts."""
     state, schedule = session.state, session.schedule
@@ -234,7 +226,8 @@ def _log(session: _Session, seconds: float) -> dict[str, float]:
         for key, value in means.items():
             session.events.add_scalar(session.run.output.tags.get(key, key), value, state.step)
     line["seconds_per_step"] = elapsed / state.summed
-    state.sums, state.summed, state.logged_seconds = {}, 0, seconds
+    state.logged_seconds = seconds
+    state.clear_sums()
     return line | means
 
 
