@@ -125,7 +125,8 @@ class Captured:
 
     def _capture(self) -> torch.cuda.CUDAGraph:
         gc.collect()  # no graph of gradients, with nodes of other streams, outlives this
-        with torch.cuda.device(self._stream.device):  # whose default generator the graph registers
+        device = self._stream.device  # the graph registers its default generator
+        with torch.cuda.device(device), torch.cuda.stream(self._stream):
             graph = torch.cuda.CUDAGraph()
             graph.register_generator_state(self._state.latents)
             try:
