@@ -76,7 +76,7 @@ def fit(
         except (torch.OutOfMemoryError, MemoryError) as error:
             raise RunError(_no_memory(run, error)) from error
         except RuntimeError as error:
-            if "alloc" not in str(error):
+            if isinstance(error, RunError) or "alloc" not in str(error):
                 raise
             raise RunError(_no_memory(run, error)) from error
         finally:
