@@ -107,23 +107,19 @@ def prepare_ganvas(spec: Spec, images: Any) -> tuple[Callable[[], Any], Any]:
     from ganvas.data.loader import Loader
     from ganvas.schedule import Schedule
     from ganvas.training.state import new_state
+    from ganvas.training.steps import Steps
 
     config, device = ganvas.commands.config, torch.device("cpu")
     run = config.build(spec["tables"])
     schedule = Schedule.of(run, len(images))
     state = new_state(run, tuple(spec["shape"]), device)
     loader = Loader(images, schedule, run.train.order, run.seed, run.model.value_range, device)
-    batches = loader.batches(0)
-    sums: dict[str, Any] = {}
-
-    def latents(num: int) -> Any:
-        return run.latent.sample(num, state.latents)
+    steps = Steps(run, state, loader)
 
     def step() -> Any:
-        scalars = run.update.step(state, run.loss, next(batches), latents)
-        for key, value in scalars.items():
-            sums[key] = sums[key] + value if key in sums else value
-        return scalars["D/loss"]
+        state.clear_sums()
+        steps.take()
+        return state.sums["D/loss"]
 
     return step, state.precision
 

@@ -34,11 +34,11 @@ PARTS = {
 
 FIRST_STEP = """
 import sys, time
-from ganvas.training import loop
+from ganvas.training.state import State
 def first(*args):
     print("first step", time.time(), file=sys.stderr)
     raise SystemExit
-loop._accumulate = first
+State.accumulate = first
 from ganvas.cli import main
 main()
 """

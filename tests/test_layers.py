@@ -35,6 +35,7 @@ LAYERS = {
     "training": 2,  # the package itself, which is a docstring
     "training.updates": 2,
     "training.state": 2,
+    "training.steps": 2,
     "training.rundir": 2,
     "training.watchdog": 2,
     "training.progress": 2,

@@ -151,6 +151,10 @@ class Train:
     """Compute strided convolutions as ordinary ones, and draw dropout's masks 64 to a random word,
     where that is faster. Convolutions sum the same products in another order."""
 
+    cuda_graphs: bool = False
+    """Capture a whole step in a CUDA graph and replay it, so that Python takes no part in it. Not
+    measured on a GPU yet, hence off; it is to be the default once it is."""
+
 
 @dataclass(frozen=True, kw_only=True, config=CHECKED)
 class Output:

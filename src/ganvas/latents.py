@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import torch
 import torch.nn.functional as F
 from pydantic.dataclasses import dataclass
@@ -22,6 +24,8 @@ class Normal:
 
     dims: Positive = 100
     """Length of a latent vector."""
+
+    capturable: ClassVar[bool] = True
 
     def sample(self, num: int, generator: Generator) -> Tensor:
         return torch.randn(num, self.dims, generator=generator, device=generator.device)
@@ -49,6 +53,8 @@ class Uniform:
     high: float = 1.0
     """Largest value."""
 
+    capturable: ClassVar[bool] = True
+
     def sample(self, num: int, generator: Generator) -> Tensor:
         values = torch.rand(num, self.dims, generator=generator, device=generator.device)
         return values.mul_(self.high - self.low).add_(self.low)
@@ -67,6 +73,8 @@ class TruncatedNormal:
 
     limit: float = 2.0
     """Largest absolute value, in standard deviations."""
+
+    capturable: ClassVar[bool] = False  # draws until all values are within the limit
 
     def sample(self, num: int, generator: Generator) -> Tensor:
         values = torch.empty(num, self.dims, device=generator.device)

@@ -62,6 +62,9 @@ class Model(Protocol):
 
 class Latent(Protocol):
     dims: int
+    capturable: ClassVar[bool]
+    """Whether drawing is the same work on the device each time, whatever values come up; a CUDA
+    graph then replays it. A class that does not say is taken for one where it is not."""
 
     def sample(self, num: int, generator: torch.Generator) -> Tensor:
         """(num, dims) float32 latents on the generator's device."""
@@ -92,6 +95,9 @@ class UpdateRule(Protocol):
     """Batches of real images that one step uses."""
     optimizers: ClassVar[Mapping[str, Literal["G", "D"]]]
     """The optimizers of the rule, by name, and the net that each of them updates."""
+    capturable: ClassVar[bool]
+    """Whether a step is the same work on the device each time, whatever values come up: no
+    float(tensor), no branch on one. As for a latent."""
 
     def step(
         self, state: State, loss: Loss, real: Tensor, latents: Callable[[int], Tensor]

@@ -27,6 +27,7 @@ from ganvas import config
 from ganvas.errors import UsageError
 from ganvas.training import loop
 from ganvas.training.rundir import RunFolder
+from ganvas.training.state import State
 
 Train = Callable[..., Any]
 STEPS = 12  # in 3 epochs of 4 steps
@@ -44,13 +45,15 @@ def plain_plots(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def at_step(monkeypatch: pytest.MonkeyPatch, act: Callable[[Any, Any], None]) -> None:
     """Call act(state, scalars) after each step, before what is due is done."""
-    original = loop._accumulate
+    original = State.accumulate
 
     def accumulate(state: Any, scalars: Any) -> None:
+        state.step += 1  # as it is counted a moment later
         act(state, scalars)
+        state.step -= 1
         original(state, scalars)
 
-    monkeypatch.setattr(loop, "_accumulate", accumulate)
+    monkeypatch.setattr(State, "accumulate", accumulate)
 
 
 def stop_after(monkeypatch: pytest.MonkeyPatch, step: int, number: int = signal.SIGTERM) -> None:

@@ -39,8 +39,7 @@ def train(run: Run, state: State, steps: int) -> None:
             state, run.loss, real, lambda num: run.latent.sample(num, state.latents)
         )
         state.step += 1
-        for key, value in scalars.items():
-            state.sums[key] = state.sums.get(key, torch.zeros(())) + value
+        state.accumulate(scalars)
         state.summed += 1
 
 

@@ -17,7 +17,10 @@ from ganvas.seeds import stream
 
 
 class Loader:
-    """Endless batches of float images, shape (B, C, H, W), in the model's value range."""
+    """Endless batches: which images, and the images themselves."""
+
+    batch_size: int
+    """Images in a full batch."""
 
     def __init__(
         self,
@@ -30,17 +33,21 @@ class Loader:
     ) -> None:
         self._images = torch.from_numpy(images).to(device)
         self._schedule = schedule
+        self.batch_size = schedule.images_per_step
         self._order = order
         self._seed = seed
         self._range = value_range
 
     def batches(self, step: int) -> Iterator[Tensor]:
-        """The batches from step `step` on."""
+        """The batches from step `step` on, as image indices on the device, int64, shape (B,)."""
         epoch, start = divmod(step, self._schedule.steps_per_epoch)
         while True:
-            for indices in self._epoch(epoch)[start:]:
-                yield to_float(self._images[indices], *self._range)
+            yield from self._epoch(epoch)[start:]
             epoch, start = epoch + 1, 0
+
+    def images(self, indices: Tensor) -> Tensor:
+        """Float images of indices (B,), shape (B, C, H, W), in the model's value range."""
+        return to_float(self._images[indices], *self._range)
 
     def _epoch(self, epoch: int) -> list[Tensor]:
         """The image indices of each batch of an epoch."""

@@ -29,6 +29,7 @@ from ganvas.training.length import Length
 from ganvas.training.progress import Reporter
 from ganvas.training.rundir import RunFolder, environment
 from ganvas.training.state import State, load_checkpoint, new_state, save_checkpoint
+from ganvas.training.steps import Steps, check_device, obstacle
 from ganvas.training.updates import Alternating, inference
 from ganvas.training.watchdog import Alarm, check_losses, check_samples
 
@@ -79,7 +80,7 @@ def fit(
         except (torch.OutOfMemoryError, MemoryError) as error:
             raise RunError(_no_memory(run, error)) from error
         except RuntimeError as error:
-            if "alloc" not in str(error):
+            if isinstance(error, RunError) or "alloc" not in str(error):
                 raise
             raise RunError(_no_memory(run, error)) from error
         finally:
@@ -115,6 +116,7 @@ def _open(
     checkpoint: Path | None,
 ) -> _Session:
     """Load the data, build the nets, and make or reopen the run folder."""
+    check_device(run, device)
     data = load_images(run.data, run.preprocess, "train", data_root)
     schedule = Schedule.of(run, len(data))
     state = new_state(run, data.shape, device)
@@ -157,11 +159,9 @@ def _train(session: _Session, length: Length, reporter: Reporter) -> Trained:
         "checkpoint": schedule.steps(run.output.checkpoint),
     }
     reporter.start(_headline(session, length.total), state.step, length.total)
-    batches = session.loader.batches(state.step)
-
-    def latents(num: int) -> Tensor:
-        return run.latent.sample(num, state.latents)
-
+    steps = Steps(run, state, session.loader)
+    if run.train.cuda_graphs and (reason := obstacle(run)):
+        reporter.warn(reason)
     clock = time.perf_counter() - state.seconds
     alarms: list[Alarm] = []
     last = length.over()
@@ -169,14 +169,13 @@ def _train(session: _Session, length: Length, reporter: Reporter) -> Trained:
     with _signals() as stopped:
         while not last and not stopped.is_set():
             # one step of the method
-            scalars = run.update.step(state, run.loss, next(batches), latents)
-            state.step += 1
-            _accumulate(state, scalars)
+            steps.take()
             last = length.over()
 
             # what is due at this step
             begun = time.perf_counter()
             if state.step % every["log"] == 0 or last:
+                steps.wait()
                 line = _log(session, time.perf_counter() - clock)
                 if (fits := length.forecast()) is not None:
                     reporter.say(_fitting(session, fits))
@@ -210,13 +209,6 @@ def _train(session: _Session, length: Length, reporter: Reporter) -> Trained:
     return Trained(folder.path, state.step, schedule.images_at(state.step), state.seconds, last)
 
 
-def _accumulate(state: State, scalars: Mapping[str, Tensor]) -> None:
-    """Add a step's scalars to the sums since the last log line; no device synchronisation."""
-    for key, value in scalars.items():
-        state.sums[key] = state.sums[key] + value if key in state.sums else value
-    state.summed += 1
-
-
 def _log(session: _Session, seconds: float) -> dict[str, float]:
     """Write what came since the last line to log.jsonl and TensorBoard: means, and counts."""
     state, schedule = session.state, session.schedule
@@ -241,7 +233,8 @@ def _log(session: _Session, seconds: float) -> dict[str, float]:
         for key, value in means.items():
             session.events.add_scalar(session.run.output.tags.get(key, key), value, state.step)
     line["seconds_per_step"] = elapsed / state.summed
-    state.sums, state.summed, state.logged_seconds = {}, 0, seconds
+    state.logged_seconds = seconds
+    state.clear_sums()
     return line | means
 
 

@@ -10,6 +10,7 @@ import hashlib
 import json
 import os
 import shutil
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -47,7 +48,7 @@ class State:
     logged_seconds: float = 0.0
     """Training time at the last log line."""
     sums: dict[str, Tensor] = field(default_factory=dict)
-    """Sums of the scalars since the last log line."""
+    """Sums of the scalars since the last log line; they keep their memory for the whole run."""
     summed: int = 0
     """How many steps those sums hold."""
     memory: dict[str, float] = field(default_factory=dict)
@@ -64,6 +65,20 @@ class State:
         with self._autocast():
             logits: Tensor = self.D(images)
         return logits.float()
+
+    def accumulate(self, scalars: Mapping[str, Tensor]) -> None:
+        """Add a step's scalars to the sums, in place; no device synchronisation."""
+        for key, value in scalars.items():
+            if key in self.sums:
+                self.sums[key].add_(value)
+            else:
+                self.sums[key] = value.clone()
+
+    def clear_sums(self) -> None:
+        """Begin the sums of the next log line."""
+        for value in self.sums.values():
+            value.zero_()
+        self.summed = 0
 
     def _autocast(self) -> torch.autocast:
         device = self.latents.device.type
@@ -201,7 +216,8 @@ def _unpack(state: State, tensors: dict[str, Tensor], counters: dict[str, Any]) 
             moments.setdefault(int(index), {})[moment] = value
         _lay_out_moments(name, optimizer, moments)
         optimizer.load_state_dict(optimizer.state_dict() | {"state": moments})
-    state.sums = {key: value.to(device) for key, value in _under(tensors, "sums.").items()}
+    sums = _under(tensors, "sums.")
+    state.sums = {key: value.to(device, copy=True) for key, value in sums.items()}
     state.step, state.seconds = counters["step"], counters["seconds"]
     state.logged_seconds = counters["logged_seconds"]
     state.summed, state.memory = counters["summed"], counters["memory"]

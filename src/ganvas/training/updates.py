@@ -56,6 +56,7 @@ class Alternating:
     """Update one net, then the other (Goodfellow et al. 2014, algorithm 1)."""
 
     optimizers: ClassVar[Mapping[str, Literal["G", "D"]]] = {"G": "G", "D": "D"}
+    capturable: ClassVar[bool] = True
 
     first: Literal["discriminator", "generator"] = "discriminator"
     """Which net is updated first in a step."""
@@ -157,6 +158,7 @@ class Simultaneous:
 
     optimizers: ClassVar[Mapping[str, Literal["G", "D"]]] = {"G": "G", "D": "D"}
     batches_per_step: ClassVar[int] = 1
+    capturable: ClassVar[bool] = True
 
     def step(self, state: State, loss: Loss, real: Tensor, latents: Latents) -> Scalars:
         real_logits = state.judge(real)
@@ -191,6 +193,7 @@ class Controller:
 
     optimizers: ClassVar[Mapping[str, Literal["G", "D"]]] = {"G": "G", "D_real": "D", "D_fake": "D"}
     batches_per_step: ClassVar[int] = 1
+    capturable: ClassVar[bool] = False  # losses seen decide on the next update
 
     d_fake_threshold: float = 0.6
     """D is updated on fakes while its loss on them is above this."""

@@ -1,0 +1,163 @@
+"""One training step after another; on CUDA, if asked, as replays of a captured one.
+
+A step's work on the device is one function, `step`, which reads its image indices from a buffer
+and finds everything else where it was the step before: weights, moments, statistics and sums are
+changed in place. On a processor it is called. On CUDA, with `train.cuda_graphs`, it is called for
+the first few steps, then captured in a CUDA graph, and from there on a step is one copy of indices
+and one replay: the same kernels on the same memory, without Python in between.
+"""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from functools import partial
+from typing import Final
+
+import torch
+from torch import Tensor
+
+from ganvas.config import COMPONENTS, Run
+from ganvas.data.loader import Loader
+from ganvas.errors import RunError, UsageError
+from ganvas.training.state import State
+
+WARM_UP: Final = 3
+"""Steps before the capture, in which libraries set up their handles and workspaces: as many as
+torch.cuda.make_graphed_callables takes. They are steps of the run like any other."""
+
+
+def step(run: Run, state: State, loader: Loader, indices: Tensor) -> None:
+    """All that the device does in a step: gather real images, update the nets, sum the scalars."""
+
+    def latents(num: int) -> Tensor:
+        return run.latent.sample(num, state.latents)
+
+    state.accumulate(run.update.step(state, run.loss, loader.images(indices), latents))
+
+
+class Steps:
+    """The steps of a run from where its state is; all of them work on the same state."""
+
+    def __init__(self, run: Run, state: State, loader: Loader) -> None:
+        self._state = state
+        self._batches = loader.batches(state.step)
+        device = state.latents.device
+        self._indices = torch.zeros(loader.batch_size, dtype=torch.int64, device=device)
+        self._step = partial(step, run, state, loader)
+        self._full_step: Callable[[], None] = partial(self._step, self._indices)
+        if run.train.cuda_graphs and not obstacle(run):
+            self._full_step = Captured(self._full_step, state)
+
+    def take(self) -> None:
+        """Take one step. Nothing waits for the device."""
+        batch = next(self._batches)
+        if len(batch) == len(self._indices):
+            self._indices.copy_(batch)
+            self._full_step()
+        else:  # the short one at the end of an epoch
+            self._step(batch)
+        self._state.step += 1
+        self._state.summed += 1
+
+    def wait(self) -> None:
+        """Wait until the device has done the steps taken, so that a clock can be read."""
+        if self._indices.device.type != "cpu":
+            torch.accelerator.synchronize(self._indices.device)
+
+
+def check_device(run: Run, device: torch.device) -> None:
+    """UsageError if CUDA graphs are asked for on another device."""
+    if run.train.cuda_graphs and device.type != "cuda":
+        raise UsageError(
+            f"train.cuda_graphs: found true on device '{device}'; "
+            "allowed: false, or true with --device cuda"
+        )
+
+
+def obstacle(run: Run) -> str | None:
+    """Why the run's steps cannot be captured, as a line for the user; None if they can."""
+    for section, part in (("update", run.update), ("latent", run.latent)):
+        if not getattr(part, "capturable", False):
+            return (
+                f"train.cuda_graphs has no effect with {section}.name = "
+                f"'{COMPONENTS[section].name_of(part)}', whose steps depend on values that the "
+                "processor reads; every step is launched from Python"
+            )
+    return None
+
+
+class Captured:
+    """A step on full batches: called for WARM_UP steps, then captured, then replayed.
+
+    Capturing runs nothing and draws no random numbers. What a replay draws, and by how much it
+    moves the states of the generators on, is what a call would: torch adds a graph's share to the
+    offsets of the default generator and of those registered with the graph before each replay.
+
+    The graph's own memory (activations, gradients) is private to it, so whatever runs between
+    replays, such as sample sheets and steps on short batches, cannot get in its way.
+    """
+
+    def __init__(self, work: Callable[[], None], state: State) -> None:
+        self._work = work
+        self._state = state
+        self._calls = 0
+        self._graph: torch.cuda.CUDAGraph | None = None
+        self._stream = torch.cuda.Stream(state.latents.device)  # type: ignore[no-untyped-call]
+
+    def __call__(self) -> None:
+        if self._graph is None and self._calls < WARM_UP:
+            self._calls += 1
+            self._warm_up()
+            return
+        if self._graph is None:
+            self._graph = self._capture()
+        self._graph.replay()
+
+    def _warm_up(self) -> None:
+        """One step on the stream of the capture, as its libraries keep workspaces by stream."""
+        current = torch.cuda.current_stream(self._stream.device)
+        self._stream.wait_stream(current)
+        with torch.cuda.stream(self._stream):
+            self._work()
+        current.wait_stream(self._stream)
+
+    def _capture(self) -> torch.cuda.CUDAGraph:
+        gc.collect()  # no graph of gradients, with nodes of other streams, outlives this
+        device = self._stream.device  # the graph registers its default generator
+        with torch.cuda.device(device), torch.cuda.stream(self._stream):
+            graph = torch.cuda.CUDAGraph()
+            graph.register_generator_state(self._state.latents)
+            try:
+                with (
+                    allowing_capture(self._state.optimizers.values()),
+                    torch.cuda.graph(graph, stream=self._stream),
+                ):
+                    self._work()
+            except torch.OutOfMemoryError:
+                raise
+            except RuntimeError as error:
+                reason = str(error.__context__ or error).partition("\n")[0]
+                raise RunError(
+                    f"the training step cannot be captured in a CUDA graph: {reason}; "
+                    "--set train.cuda_graphs=false trains without"
+                ) from error
+        return graph
+
+
+@contextmanager
+def allowing_capture(optimizers: Iterable[torch.optim.Optimizer]) -> Iterator[None]:
+    """Optimizers with `capturable` set: they refuse a capture without, and warn outside one with.
+
+    Fused Adam computes the same in either case, and has its step counts on the device, so that
+    checkpoints do not differ.
+    """
+    groups = [group for optimizer in optimizers for group in optimizer.param_groups]
+    for group in groups:
+        group["capturable"] = True
+    try:
+        yield
+    finally:
+        for group in groups:
+            group["capturable"] = False
