@@ -72,7 +72,7 @@ def comparison(found: Comparison) -> None:
         head += [
             column.label.replace(" ", "\n" if title == "metrics" else " ") for column in columns
         ]
-        if columns:
+        if len(head) > 1:
             _in_parts(title, head, lines)
     for contrast in found.larger_than_chance:
         typer.echo(f"larger than chance: {contrast}")

@@ -25,7 +25,10 @@ class Group:
     @property
     def counted(self) -> tuple[RunRecord, ...]:
         """The runs behind mean and spread: the first of each seed, for copies are no evidence."""
-        return tuple({run.seed: run for run in reversed(self.runs)}.values())[::-1]
+        first: dict[str, RunRecord] = {}
+        for run in self.runs:
+            first.setdefault(str(run.seed), run)
+        return tuple(first.values())
 
     @property
     def settings(self) -> dict[str, Any]:

@@ -70,14 +70,8 @@ def render(comparison: Comparison) -> str:
     return environment.from_string(text).render(
         comparison=comparison,
         groups=list(zip(groups, styles, range(len(groups)), strict=True)),
-        tables=[
-            (title, columns)
-            for title, columns in (
-                ("Training", [c for c in comparison.columns if not c.is_metric]),
-                ("Metrics", [c for c in comparison.columns if c.is_metric]),
-            )
-            if columns
-        ],
+        training=[column for column in comparison.columns if not column.is_metric],
+        metrics=[column for column in comparison.columns if column.is_metric],
         curves=list(_curves(groups, styles)),
         metric_panels=list(_metric_panels(comparison.columns, groups, styles)),
         sheets=_sheets(groups, styles),
@@ -173,7 +167,7 @@ def _sheet(path: Path, title: str, note: str, style: Style | None, side: int) ->
         note = f"{note}, shrunk from {picture.width}x{picture.height}".removeprefix(", ")
         picture.thumbnail((side, side), Image.Resampling.LANCZOS)
     buffer = io.BytesIO()
-    picture.save(buffer, "PNG", optimize=True)
+    picture.save(buffer, "PNG")
     url = f"data:image/png;base64,{base64.b64encode(buffer.getvalue()).decode()}"
     return Sheet(title, note, style, url, picture.width, picture.height)
 

@@ -69,7 +69,8 @@ def panel(name: str, curves: Sequence[Curve], floor: Sequence[float] = ()) -> st
         "ytick.color": _INK,
     }
     with matplotlib.rc_context(settings):
-        figure = Figure(figsize=(4.2, 2.5), layout="constrained")
+        figure = Figure(figsize=(4.2, 2.5))
+        figure.subplots_adjust(left=0.15, right=0.97, top=0.96, bottom=0.19)
         FigureCanvasSVG(figure)
         axes = figure.subplots()
         for curve in curves:
