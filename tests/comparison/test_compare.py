@@ -179,9 +179,14 @@ def test_all_values_of_a_protocol_stand_side_by_side(runs: Path, measure: Measur
     ]
 
 
-def test_protocols_that_differ_in_component_and_setting_name_the_component() -> None:
-    protocols = [{"loss.name": "a", "loss.x": 1, "rest": 2}, {"loss.name": "b", "rest": 2}]
-    assert describe(protocols) == ["loss.name a", "loss.name b"]
+def test_a_setting_that_follows_from_the_component_is_not_told() -> None:
+    ours, theirs = {"loss.name": "a", "loss.x": 1, "rest": 2}, {"loss.name": "b", "rest": 2}
+    assert describe([ours, theirs]) == ["loss.name a", "loss.name b"]
+    assert describe([ours, theirs, ours | {"loss.x": 5}]) == [
+        "loss.name a, loss.x 1",
+        "loss.name b",
+        "loss.name a, loss.x 5",
+    ]
 
 
 # Several measurements of a run

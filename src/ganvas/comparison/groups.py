@@ -52,24 +52,7 @@ def differences(settings: Sequence[Mapping[str, Any]]) -> dict[str, list[str]]:
     return {key: values for key, values in table.items() if len(set(values)) > 1}
 
 
-def _names(settings: Sequence[Mapping[str, Any]]) -> list[str]:
-    names = []
-    for one in settings:
-        recipe = str(one.get("recipe", UNSET))
-        siblings = [other for other in settings if other.get("recipe") == one.get("recipe")]
-        keys = [key for key in _telling(siblings) if key in one]
-        words = [recipe, *(f"{key}={_short(str(one[key]))}" for key in keys[:MAX_IN_NAME])]
-        if len(keys) > MAX_IN_NAME:
-            words.append(f"and {len(keys) - MAX_IN_NAME} more")
-        names.append(" ".join(words))
-    alike, seen = Counter(names), Counter[str]()
-    for i, name in enumerate(names):
-        seen[name] += 1
-        names[i] = f"{name} ({seen[name]})" if alike[name] > 1 else name
-    return names
-
-
-def _telling(settings: Sequence[Mapping[str, Any]]) -> list[str]:
+def telling(settings: Sequence[Mapping[str, Any]]) -> list[str]:
     """Settings in which some differ, without those that follow from the choice of a component."""
     differing = differences(settings)
     telling = []
@@ -80,6 +63,23 @@ def _telling(settings: Sequence[Mapping[str, Any]]) -> list[str]:
         elif len(set(zip(names, values, strict=True))) > len(set(names)):
             telling.append(key)
     return sorted(telling, key=lambda key: not key.endswith(".name"))
+
+
+def _names(settings: Sequence[Mapping[str, Any]]) -> list[str]:
+    names = []
+    for one in settings:
+        recipe = str(one.get("recipe", UNSET))
+        siblings = [other for other in settings if other.get("recipe") == one.get("recipe")]
+        keys = [key for key in telling(siblings) if key in one]
+        words = [recipe, *(f"{key}={_short(str(one[key]))}" for key in keys[:MAX_IN_NAME])]
+        if len(keys) > MAX_IN_NAME:
+            words.append(f"and {len(keys) - MAX_IN_NAME} more")
+        names.append(" ".join(words))
+    alike, seen = Counter(names), Counter[str]()
+    for i, name in enumerate(names):
+        seen[name] += 1
+        names[i] = f"{name} ({seen[name]})" if alike[name] > 1 else name
+    return names
 
 
 def _short(value: str) -> str:

@@ -69,7 +69,7 @@ def render(comparison: Comparison) -> str:
     styles = [style_of(i) for i in range(len(groups))]
     return environment.from_string(text).render(
         comparison=comparison,
-        groups=list(zip(groups, styles, range(len(groups)), strict=True)),
+        groups=list(zip(groups, styles, strict=True)),
         training=[column for column in comparison.columns if not column.is_metric],
         metrics=[column for column in comparison.columns if column.is_metric],
         curves=list(_curves(groups, styles)),
@@ -83,8 +83,10 @@ def render(comparison: Comparison) -> str:
 # Curves
 
 
-def _curves(groups: Sequence[Group], styles: Sequence[Style]) -> Iterator[tuple[str, list[Panel]]]:
-    """For each loss function its panels: values of unlike losses share no axes."""
+def _curves(
+    groups: Sequence[Group], styles: Sequence[Style]
+) -> Iterator[tuple[str, list[tuple[Group, Style]], list[Panel]]]:
+    """For each loss function its groups and panels: values of unlike losses share no axes."""
     losses: dict[str, list[tuple[Group, Style]]] = {}
     for group, style in zip(groups, styles, strict=True):
         name = str(group.settings.get("loss.name", UNSET))
@@ -101,7 +103,7 @@ def _curves(groups: Sequence[Group], styles: Sequence[Style]) -> Iterator[tuple[
             if curves:
                 panels.append(Panel(title, Markup(panel(f"l{i}{j}", curves))))
         if panels:
-            yield name, panels
+            yield name, members, panels
 
 
 def _logged(run: RunRecord, key: str, style: Style) -> Curve:

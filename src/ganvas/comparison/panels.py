@@ -12,7 +12,7 @@ import matplotlib
 import numpy as np
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import EngFormatter, MaxNLocator
 from numpy.typing import NDArray
 
 MAX_POINTS: Final = 250
@@ -84,7 +84,7 @@ def panel(name: str, curves: Sequence[Curve], floor: Sequence[float] = ()) -> st
             axes.axhline(value, color=_INK, linewidth=1, linestyle=":")
         axes.set_xlabel("real images seen")
         axes.xaxis.set_major_locator(MaxNLocator(5))
-        axes.xaxis.set_major_formatter("{x:,.0f}")
+        axes.xaxis.set_major_formatter(EngFormatter(sep=""))  # 400k, 1.6M
         axes.yaxis.set_major_locator(MaxNLocator(5))
         axes.grid(color=_INK, alpha=0.15, linewidth=0.6)
         axes.spines[["top", "right"]].set_visible(False)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
-from ganvas.comparison.groups import Group
+from ganvas.comparison.groups import Group, telling
 from ganvas.comparison.runs import UNSET, RunRecord
 from ganvas.comparison.spread import LEAST_SEEDS
 from ganvas.comparison.table import Column
@@ -59,22 +59,13 @@ def _unlike(columns: Sequence[Column]) -> Iterator[str]:
 
 def describe(protocols: Sequence[Mapping[str, Any]]) -> list[str]:
     """For each protocol, in words, the fields in which not all of them agree."""
-    keys = list(dict.fromkeys([*_WORDS, *(key for one in protocols for key in one)]))
-    differ = {key for key in keys if len({str(one.get(key, UNSET)) for one in protocols}) > 1}
+    differ = set(telling(protocols))
     if "data" in differ or "split" in differ:
         differ |= {"data", "split"}  # only together do they say which images
-    # a setting of a component follows from the choice of the component
-    named = {key.partition(".")[0] for key in differ if key.endswith(".name")}
-    told = [
-        key
-        for key in keys
-        if key in differ
-        and not differ & set(_FOLLOWS.get(key, ()))
-        and (key.endswith(".name") or key.partition(".")[0] not in named or "." not in key)
-    ]
-    if not told:  # components of one name with other settings in groups that share it
-        told = [key for key in keys if key in differ]
-    return [", ".join(_word(key, one.get(key)) for key in told) for one in protocols]
+    keys = dict.fromkeys([*_WORDS, *(key for one in protocols for key in one)])
+    told = [key for key in keys if key in differ and not differ & set(_FOLLOWS.get(key, ()))]
+    words = [[_word(key, one[key]) for key in told if key in one] for one in protocols]
+    return [", ".join(of) or f"{told[0]} {UNSET}" for of in words]
 
 
 def _word(key: str, value: Any) -> str:
@@ -103,10 +94,9 @@ def _stale(groups: Sequence[Group], columns: Sequence[Column]) -> Iterator[str]:
         ]
         trained = run.last("images")
         if measured and trained is not None and min(measured) < trained:
-            seen = " and ".join(f"{images:,.0f}" for images in sorted(set(measured)))
             yield (
-                f"{run.path} was measured after {seen} images and trained on to {trained:,.0f}; "
-                f"measure it again with: ganvas evaluate {run.path}"
+                f"{run.path} has numbers from after {min(measured):,.0f} images and was trained on "
+                f"to {trained:,.0f}; newer ones: ganvas evaluate {run.path}"
             )
 
 

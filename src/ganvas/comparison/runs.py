@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from ganvas import config
+from ganvas.comparison.spread import number_text
 from ganvas.errors import UsageError
 from ganvas.training.rundir import RunFolder
 
@@ -77,7 +78,9 @@ class RunRecord:
         done, whole, unit = self._progress
         if not self.log:
             return "nothing logged"
-        return "finished" if self.finished else f"at {done:,.6g} of {whole:,.6g} {unit}"
+        if self.finished:
+            return "finished"
+        return f"at {number_text(done)} of {number_text(whole)} {unit}"
 
     @property
     def _progress(self) -> tuple[float, float, str]:
