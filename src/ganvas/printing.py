@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 if TYPE_CHECKING:
@@ -176,9 +177,9 @@ def inspection(found: Inspection, sheet: Path) -> None:
 def table(title: str, columns: list[str], rows: list[list[str]]) -> None:
     grid = Table(title=title, box=SIMPLE_HEAD, title_justify="left", pad_edge=False)
     for column in columns:
-        grid.add_column(column, overflow="fold")
+        grid.add_column(escape(column), overflow="fold")
     for row in rows:
-        grid.add_row(*(cell.replace("[", "\\[") for cell in row))
+        grid.add_row(*map(escape, row))
     Console(width=screen_width()).print(grid, highlight=False)
 
 

@@ -291,6 +291,22 @@ def test_a_row_that_was_cut_short_or_makes_no_sense_is_passed_over(
     assert list(column.cells[0].points) == ["runs/bce-0"]
 
 
+def test_values_that_no_run_writes_do_no_harm(runs: Path, measure: Measure, cli: Cli) -> None:
+    """A folder may come from a stranger."""
+    config = (runs / "bce-0/config.toml").read_text()
+    config = config.replace("flip = false", "flip = 1979-05-27\nother = [[1], {a = nan}]")
+    (runs / "bce-0/config.toml").write_text(config)
+    huge = "1" + "0" * 400
+    (runs / "bce-0/log.jsonl").write_text(f'{{"images": {huge}, "D/loss": NaN, "G/loss": true}}\n')
+    (runs / "bce-0/env.json").write_text("[1, 2]")
+    measure(runs / "bce-0", 1.0, values={"[bold]x": 1e299, "y": float("inf")}, seed=[1])
+    result = cli("compare", "runs/bce-0")
+    assert (result.code, result.err) == (0, "")
+    assert "[bold]x" in result.out
+    found = json.loads(cli("compare", "runs/bce-0", "--json").out)
+    assert [column["label"] for column in found["columns"]] == ["fd1k [bold]x"]
+
+
 def test_settings_and_facts_that_a_run_lacks_are_unset(runs: Path) -> None:
     config = (runs / "bce-1/config.toml").read_text().replace("fast_layers = true\n", "")
     (runs / "bce-1/config.toml").write_text(config)

@@ -143,7 +143,8 @@ def _read(folder: RunFolder) -> RunRecord:
     except (OSError, ValueError) as error:
         raise UsageError(f"'{folder.config}' cannot be read: {error}") from None
     environment = dict(config.leaves(_environment(folder.environment)))
-    settings = dict(config.leaves(tables))
+    plain = json.loads(json.dumps(tables, default=str))  # dates, which TOML has and JSON lacks
+    settings = dict(config.leaves(plain))
     if "data.sha256" in environment:
         settings["data.sha256"] = str(environment["data.sha256"])[:12]
     lines = _lines(folder.log), _lines(folder.path / "metrics.jsonl")
@@ -173,7 +174,7 @@ def _lines(path: Path) -> list[dict[str, Any]]:
 
 
 def number(value: object) -> float | None:
-    """A finite number as a float; None for anything else."""
+    """A number as a float; None for anything else, infinite ones and those near it too."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
-    return float(value) if abs(value) < float("inf") else None
+    return float(value) if abs(value) < 1e300 else None
