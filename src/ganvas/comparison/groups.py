@@ -32,22 +32,27 @@ class Group:
 
     @property
     def settings(self) -> dict[str, Any]:
-        return self.runs[0].settings
+        """By dotted names, without the seed."""
+        return _without_seed(self.runs[0])
 
 
 def group_runs(runs: Sequence[RunRecord]) -> list[Group]:
     """Groups in the order in which their first runs come."""
     members: dict[str, list[RunRecord]] = {}
     for run in runs:
-        of_run = {key: value for key, value in run.settings.items() if key != "seed"}
-        members.setdefault(json.dumps(of_run, sort_keys=True, default=str), []).append(run)
-    names = _names([of[0].settings for of in members.values()])
+        key = json.dumps(_without_seed(run), sort_keys=True, default=str)
+        members.setdefault(key, []).append(run)
+    names = _names([_without_seed(of[0]) for of in members.values()])
     return [Group(name, tuple(of)) for name, of in zip(names, members.values(), strict=True)]
 
 
+def _without_seed(run: RunRecord) -> dict[str, Any]:
+    return {key: value for key, value in run.settings.items() if key != "seed"}
+
+
 def differences(settings: Sequence[Mapping[str, Any]]) -> dict[str, list[str]]:
-    """The settings that are not the same everywhere, with their values, the seed left out."""
-    keys = sorted({key for one in settings for key in one} - {"seed"})
+    """The settings that are not the same everywhere, with their values."""
+    keys = sorted({key for one in settings for key in one})
     table = {key: [str(one.get(key, UNSET)) for one in settings] for key in keys}
     return {key: values for key, values in table.items() if len(set(values)) > 1}
 

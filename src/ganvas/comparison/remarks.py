@@ -102,7 +102,7 @@ def _stale(groups: Sequence[Group], columns: Sequence[Column]) -> Iterator[str]:
 
 def _seeds(groups: Sequence[Group]) -> Iterator[str]:
     single = [group.name for group in groups if len(group.counted) == 1]
-    if len(single) == len(groups):
+    if len(single) == len(groups) > 1:
         yield "one seed each: no spread, so a difference may be chance"
     else:
         for name in single:
