@@ -189,6 +189,16 @@ def test_a_setting_that_follows_from_the_component_is_not_told() -> None:
     ]
 
 
+def test_no_two_protocols_are_told_in_the_same_words() -> None:
+    first = {"seed": 0, "fingerprint": "a", "data": "mnist", "split": "test"}
+    protocols = [first, first | {"seed": 1, "fingerprint": "b"}, first | {"fingerprint": "c"}]
+    assert describe(protocols) == [
+        "evaluation seed 0, reference images a",
+        "evaluation seed 1, reference images b",
+        "evaluation seed 0, reference images c",
+    ]
+
+
 # Several measurements of a run
 
 

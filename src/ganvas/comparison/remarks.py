@@ -30,7 +30,7 @@ _FOLLOWS: Final = {
     "extractor_sha256": ("extractor",),
     "resize": ("extractor",),
 }
-"""A field of the protocol that differs is not worth a word if one of these differs too."""
+"""A field of the protocol is not worth a word where its value follows from these fields'."""
 
 
 def remarks(groups: Sequence[Group], columns: Sequence[Column], num_tests: int) -> list[str]:
@@ -60,16 +60,26 @@ def _unlike(columns: Sequence[Column]) -> Iterator[str]:
 def describe(protocols: Sequence[Mapping[str, Any]]) -> list[str]:
     """For each protocol, in words, the fields in which not all of them agree."""
     differ = set(telling(protocols))
-    if "data" in differ or "split" in differ:
-        differ |= {"data", "split"}  # only together do they say which images
+    chosen = {key for key in differ if _adds(key, differ, protocols)}
+    if chosen & {"data", "split"}:
+        chosen |= {"data", "split"}  # only together do they say which images
     keys = dict.fromkeys([*_WORDS, *(key for one in protocols for key in one)])
-    told = [key for key in keys if key in differ and not differ & set(_FOLLOWS.get(key, ()))]
+    told = [key for key in keys if key in chosen]
     words = [[_word(key, one[key]) for key in told if key in one] for one in protocols]
     return [", ".join(of) or f"{told[0]} {UNSET}" for of in words]
 
 
+def _adds(key: str, differ: set[str], protocols: Sequence[Mapping[str, Any]]) -> bool:
+    before = [other for other in _FOLLOWS.get(key, ()) if other in differ]
+    known = [tuple(str(one.get(other)) for other in before) for one in protocols]
+    with_key = [(*of, str(one.get(key))) for of, one in zip(known, protocols, strict=True)]
+    return len(set(with_key)) > len(set(known))
+
+
 def _word(key: str, value: Any) -> str:
-    shown = UNSET if value is None else f"{value:,}" if isinstance(value, int) else str(value)
+    shown = UNSET if value is None else str(value)
+    if key.startswith("num_") and isinstance(value, int):
+        shown = f"{value:,}"
     return _WORDS[key].format(shown) if key in _WORDS else f"{key} {shown}"
 
 
