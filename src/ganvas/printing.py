@@ -90,7 +90,7 @@ def _comparison_lines(
         state = f"{finished} of {len(group.runs)} finished"
         if len(group.runs) == 1:
             state = group.runs[0].state
-        texts = [column.text(i) for column in columns]
+        texts = [column.text(i, len(group.counted)) for column in columns]
         lines.append([group.name, *([state] if with_state else []), *texts])
         for run in group.runs if len(group.runs) > 1 else ():
             values = [column.text_of_run(i, run.path) for column in columns]

@@ -278,6 +278,10 @@ def test_a_run_without_rows_is_named_with_the_command(runs: Path, measure: Measu
     shutil.rmtree(runs / "ls-0/generator")
     found = ganvas.compare([runs / name for name in ("bce-0", "bce-1", "ls-0")])
     assert "ganvas evaluate runs/bce-1" in remark(found, "runs/bce-1")
+    assert [metrics(found)[0].text(i, len(g.counted)) for i, g in enumerate(found.groups)] == [
+        "1 (1 of 2)",
+        "",
+    ]
     assert "no generator yet" in remark(found, "runs/ls-0")
 
 

@@ -95,12 +95,13 @@ class Column:
         mark = f"[{self.mark}]" if self.mark else ""
         return " ".join(word for word in (*words, mark) if word)
 
-    def text(self, index: int) -> str:
-        """A group's mean and deviation, and how many runs they are of if not of all."""
+    def text(self, index: int, num: int) -> str:
+        """A group's mean and deviation, and of how many runs if they are not all `num`."""
         spread = self.cells[index].spread
         if spread is None:
             return ""
-        return number_text(spread.mean) if self.is_same(spread) else str(spread)
+        text = number_text(spread.mean) if self.is_same(spread) else str(spread)
+        return text if spread.num == num else f"{text} ({spread.num} of {num})"
 
     def text_of_run(self, index: int, path: str) -> str:
         """A run's value in a group's cell."""
