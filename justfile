@@ -30,5 +30,7 @@ smoke:
     folder=$(mktemp -d)
     ganvas train --epochs 4 --device cpu --outdir "$folder/run"
     ganvas sample "$folder/run" --grid "$folder/grid.png" --walk "$folder/walk.gif"
+    ganvas evaluate "$folder/run" --metrics fd,prdc
+    ganvas compare "$folder" --html "$folder/compare.html"
     ganvas data inspect digits --sheet "$folder/digits.png"
     ls "$folder"

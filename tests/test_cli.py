@@ -45,7 +45,9 @@ def one_line(result: Any, code: int = 2) -> str:
 # Help
 
 
-@pytest.mark.parametrize("command", [(), ("train",), ("sample",), ("list",), ("show",), ("data",)])
+@pytest.mark.parametrize(
+    "command", [(), ("train",), ("sample",), ("compare",), ("list",), ("show",), ("data",)]
+)
 @pytest.mark.parametrize("flag", ["--help", "-h"])
 def test_every_command_has_help(command: tuple[str, ...], flag: str, cli: Cli) -> None:
     result = cli(*command, flag)

@@ -71,6 +71,7 @@ print("HEAVY", sorted(heavy))
         ("train", {"dry_run"}, {"progress"}),
         ("sample", set(), set()),
         ("evaluate", {"as_json"}, {"progress"}),
+        ("compare", {"as_json"}, set()),
         ("show", {"as_json"}, set()),
     ],
 )
@@ -92,7 +93,7 @@ def test_resolve_takes_what_train_takes_to_settle_its_settings() -> None:
     assert set(resolve) <= set(train)
 
 
-@pytest.mark.parametrize("name", ["train", "resolve", "sample", "show", "evaluate"])
+@pytest.mark.parametrize("name", ["train", "resolve", "sample", "show", "evaluate", "compare"])
 def test_all_but_the_first_argument_are_by_keyword(name: str) -> None:
     first, *others = inspect.signature(getattr(ganvas, name)).parameters.values()
     assert first.kind is inspect.Parameter.POSITIONAL_OR_KEYWORD

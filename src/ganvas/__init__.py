@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from ganvas import data
     from ganvas.commands import list_all as list
     from ganvas.commands import resolve, sample, show, train
+    from ganvas.comparison.compare import Comparison, compare
     from ganvas.config import Run
     from ganvas.errors import RunError, UsageError
     from ganvas.metrics.evaluate import evaluate
@@ -23,11 +24,13 @@ if TYPE_CHECKING:
 __version__ = version("ganvas")
 
 _HOMES: Final = {
+    "Comparison": "ganvas.comparison.compare",
     "Generator": "ganvas.sampling",
     "Run": "ganvas.config",
     "RunError": "ganvas.errors",
     "Trained": "ganvas.training.loop",
     "UsageError": "ganvas.errors",
+    "compare": "ganvas.comparison.compare",
     "data": "ganvas",
     "evaluate": "ganvas.metrics.evaluate",
     "list": "ganvas.commands",
@@ -39,11 +42,13 @@ _HOMES: Final = {
 }
 
 __all__ = [
+    "Comparison",
     "Generator",
     "Run",
     "RunError",
     "Trained",
     "UsageError",
+    "compare",
     "data",
     "evaluate",
     "list",

@@ -202,6 +202,28 @@ def evaluate(
         printing.metrics(rows)
 
 
+@app.command()
+def compare(
+    runs: Annotated[
+        list[str], typer.Argument(help="Run folders, folders that hold some, or patterns.")
+    ],
+    html: Annotated[Path, typer.Option(help="The page: tables, curves, sheets.")] = Path(
+        "compare.html"
+    ),
+    as_json: Json = False,
+) -> None:
+    """Runs side by side: mean and spread over seeds, curves, sample sheets, settings."""
+    from ganvas import printing
+    from ganvas.comparison.compare import compare
+
+    found = compare(runs, html=html)
+    if as_json:
+        typer.echo(json.dumps(found.as_json() | {"html": str(html)}, indent=2))
+    else:
+        printing.comparison(found)
+        typer.echo(f"wrote {html}")
+
+
 @app.command("list")
 def list_(as_json: Json = False) -> None:
     """Recipes, data sets, models, losses, latents, update rules."""

@@ -12,9 +12,12 @@ from typing import TYPE_CHECKING, Any
 import typer
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 if TYPE_CHECKING:
+    from ganvas.comparison.compare import Comparison
+    from ganvas.comparison.table import Column
     from ganvas.data.inspection import Inspection
     from ganvas.metrics.evaluate import Row
 
@@ -58,6 +61,59 @@ def metrics(rows: list[Row]) -> None:
     for row in rows:
         if row.picture:
             typer.echo(f"wrote {row.picture}")
+
+
+def comparison(found: Comparison) -> None:
+    """Mean and spread of each group, with its runs below, in as many tables as the width takes."""
+    training = [column for column in found.columns if not column.is_metric]
+    measured = [column for column in found.columns if column.is_metric]
+    for title, columns in (("training", training), ("metrics", measured)):
+        lines = _comparison_lines(found, columns, with_state=title == "training")
+        head = ["group", *(["state"] if title == "training" else [])]
+        head += [
+            column.label.replace(" ", "\n" if title == "metrics" else " ") for column in columns
+        ]
+        if len(head) > 1:
+            _in_parts(title, head, lines)
+    for contrast in found.larger_than_chance:
+        typer.echo(f"larger than chance: {contrast}")
+    for remark in found.remarks:
+        typer.echo(f"- {remark}")
+
+
+def _comparison_lines(
+    found: Comparison, columns: list[Column], *, with_state: bool
+) -> list[list[str]]:
+    lines = []
+    for i, group in enumerate(found.groups):
+        finished = sum(run.finished for run in group.runs)
+        state = f"{finished} of {len(group.runs)} finished"
+        if len(group.runs) == 1:
+            state = group.runs[0].state
+        texts = [column.text(i, len(group.counted)) for column in columns]
+        lines.append([group.name, *([state] if with_state else []), *texts])
+        for run in group.runs if len(group.runs) > 1 else ():
+            values = [column.text_of_run(i, run.path) for column in columns]
+            lines.append([f"  {run.path}", *([run.state] if with_state else []), *values])
+    if not with_state:
+        lines.append(["real images", *(column.floor_text for column in columns)])
+    return lines
+
+
+def _in_parts(title: str, head: list[str], lines: list[list[str]]) -> None:
+    """A table with many columns as several, each as wide as the screen, the first column in all."""
+    widths = [
+        max(len(part) for cell in column for part in cell.split("\n")) + 3
+        for column in zip(head, *lines, strict=True)
+    ]
+    start = 1
+    while start < len(head):
+        end, width = start + 1, widths[0] + widths[start]
+        while end < len(head) and width + widths[end] <= screen_width():
+            width += widths[end]
+            end += 1
+        table(title, [head[0], *head[start:end]], [[row[0], *row[start:end]] for row in lines])
+        title, start = "", end
 
 
 def recipe(found: dict[str, Any]) -> None:
@@ -124,8 +180,11 @@ def inspection(found: Inspection, sheet: Path) -> None:
 def table(title: str, columns: list[str], rows: list[list[str]]) -> None:
     grid = Table(title=title, box=SIMPLE_HEAD, title_justify="left", pad_edge=False)
     for column in columns:
-        grid.add_column(column, overflow="fold")
+        grid.add_column(escape(column), overflow="fold")
     for row in rows:
-        grid.add_row(*(cell.replace("[", "\\[") for cell in row))
-    width = None if sys.stdout.isatty() else 140
-    Console(width=width).print(grid, highlight=False)
+        grid.add_row(*map(escape, row))
+    Console(width=screen_width()).print(grid, highlight=False)
+
+
+def screen_width() -> int:
+    return Console().width if sys.stdout.isatty() else 140

@@ -1,0 +1,448 @@
+"""What `compare` finds: mean and spread over seeds, unlike numbers kept apart, remarks."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import ganvas
+from ganvas.comparison.compare import Comparison
+from ganvas.comparison.remarks import describe
+from ganvas.comparison.table import Column
+from ganvas.errors import UsageError
+
+Cli = Callable[..., Any]
+Measure = Callable[..., None]
+
+
+def metrics(found: Comparison) -> list[Column]:
+    return [column for column in found.columns if column.is_metric]
+
+
+def labels(found: Comparison) -> list[str]:
+    return [column.label for column in metrics(found)]
+
+
+def remark(found: Comparison, *words: str) -> str:
+    """The one remark that has all these words."""
+    (text,) = [text for text in found.remarks if all(word in text for word in words)]
+    return text
+
+
+# Mean and spread
+
+
+def test_seeds_are_one_group_with_mean_and_deviation(runs: Path, measure: Measure) -> None:
+    for name, values in (("bce", (1.0, 2.0, 6.0)), ("ls", (4.0, 4.0, 7.0))):
+        for seed, value in enumerate(values):
+            measure(runs / f"{name}-{seed}", value)
+    found = ganvas.compare(runs)
+    assert [group.name for group in found.groups] == [
+        "tiny loss.name=non-saturating",
+        "tiny loss.name=least-squares",
+    ]
+    (column,) = metrics(found)
+    bce, ls = (cell.spread for cell in column.cells)
+    assert bce and ls
+    assert (bce.mean, bce.deviation, bce.num) == (3.0, pytest.approx(7**0.5), 3)
+    assert (ls.mean, ls.deviation) == (5.0, pytest.approx(3**0.5))
+    assert [p.value for p in column.cells[0].points.values()] == [1.0, 2.0, 6.0]
+    assert column.floor == (0.1,) and column.floor_text == "0.1"
+
+
+def test_how_far_and_how_fast_a_run_got_comes_from_its_log(runs: Path) -> None:
+    found = ganvas.compare([runs / "bce-0"])
+    last = json.loads((runs / "bce-0/log.jsonl").read_text().splitlines()[-1])
+    values = {column.label: column.cells[0].points["runs/bce-0"].value for column in found.columns}
+    assert values == {
+        "images": 192,
+        "seconds": last["seconds"],
+        "images/s": 192 / last["seconds"],
+        "D loss": last["D/loss"],
+        "G loss": last["G/loss"],
+    }
+    assert found.runs[0].state == "finished"
+
+
+def test_a_run_that_was_cut_off_says_how_far_it_got(runs: Path) -> None:
+    log = runs / "bce-0/log.jsonl"
+    lines = log.read_text().splitlines(keepends=True)
+    log.write_text("".join(lines[:2]) + lines[2][:30])
+    (runs / "bce-1/log.jsonl").write_text("")
+    first, second = ganvas.compare([runs / "bce-0", runs / "bce-1"]).runs
+    assert (first.state, first.finished) == ("at 1 of 3 epochs", False)
+    assert (second.state, second.finished) == ("nothing logged", False)
+
+
+def test_a_copy_of_a_seed_is_left_out_of_mean_and_spread(runs: Path, measure: Measure) -> None:
+    measure(runs / "bce-0", 1.0)
+    measure(runs / "bce-1", 3.0)
+    shutil.copytree(runs / "bce-1", runs / "copy")
+    found = ganvas.compare([runs / "bce-0", runs / "bce-1", runs / "copy"])
+    (column,) = metrics(found)
+    spread = column.cells[0].spread
+    assert spread and (spread.mean, spread.num) == (2.0, 2)
+    assert remark(found, "repeats seed 1").startswith("runs/copy")
+
+
+def test_losses_of_unlike_formulas_do_not_share_a_column(runs: Path) -> None:
+    found = ganvas.compare(runs)
+    of_loss = [column for column in found.columns if column.metric == "loss"]
+    assert [column.label for column in of_loss] == [
+        "D loss [1]",
+        "G loss [1]",
+        "D loss [2]",
+        "G loss [2]",
+    ]
+    assert [[cell.spread is None for cell in column.cells] for column in of_loss] == [
+        [False, True],
+        [False, True],
+        [True, False],
+        [True, False],
+    ]
+    assert "[1] loss.name non-saturating; [2] loss.name least-squares" in remark(found, "loss")
+
+
+# Protocols
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"split": "train", "fingerprint": "ef" * 32}, "[1] test images, of mnist; [2] train"),
+        ({"data": "digits", "fingerprint": "ef" * 32}, "of mnist; [2] test images, of digits"),
+        ({"seed": 4, "fingerprint": "ef" * 32}, "[1] evaluation seed 0; [2] evaluation seed 4"),
+        ({"fingerprint": "ef" * 32}, f"[2] reference images {'ef' * 6}"),
+        ({"extractor": "random", "extractor_sha256": "1"}, "[2] features random"),
+        ({"extractor_sha256": "12" * 32}, f"[2] extractor {'12' * 6}"),
+        ({"resize": "data: bicubic to 8x8"}, "[1] resize none; [2] resize data: bicubic to 8x8"),
+        ({"metric": "fd2k", "num_fake": 2000}, "[1] 1,000 fakes; [2] 2,000 fakes"),
+        ({"num_reference": 60_000}, "[1] 1,000 reference images; [2] 60,000 reference"),
+        ({"settings": {"frechet": {"groups": 0}}}, "[1] frechet.groups 10; [2] frechet.groups 0"),
+        ({"resize": None}, "[1] resize none; [2] resize unset"),
+    ],
+)
+def test_numbers_of_unlike_protocols_stand_apart_and_a_remark_says_why(
+    changes: dict[str, Any], words: str, runs: Path, measure: Measure
+) -> None:
+    measure(runs / "bce-0", 1.0)
+    measure(runs / "bce-1", 2.0, **changes)
+    found = ganvas.compare([runs / "bce-0", runs / "bce-1"])
+    first, second = metrics(found)
+    assert (first.mark, second.mark) == ("1", "2")
+    assert list(first.cells[0].points) == ["runs/bce-0"]
+    assert list(second.cells[0].points) == ["runs/bce-1"]
+    assert words in remark(found, "fd stands in 2 kinds of columns")
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"note": "other words"},
+        {"recipe": "renamed", "picture": "elsewhere.png", "step": None},
+        {"intervals": {"distance": [0.0, 2.0]}, "floor": {"distance": 0.2}},
+        {"a_field_of_a_later_version": 1},
+    ],
+)
+def test_what_a_number_does_not_depend_on_keeps_nothing_apart(
+    changes: dict[str, Any], runs: Path, measure: Measure
+) -> None:
+    measure(runs / "bce-0", 1.0)
+    measure(runs / "bce-1", 2.0, **changes)
+    (column,) = metrics(ganvas.compare([runs / "bce-0", runs / "bce-1"]))
+    assert column.mark == "" and len(column.cells[0].points) == 2
+
+
+def test_the_same_images_read_from_another_place_are_the_same(runs: Path, measure: Measure) -> None:
+    measure(runs / "bce-0", 1.0, data="folder /home/a/letters")
+    measure(runs / "bce-1", 2.0, data="folder /mnt/letters")
+    measure(runs / "bce-2", 2.0, data="folder /mnt/letters", fingerprint="")
+    assert len(metrics(ganvas.compare([runs / "bce-0", runs / "bce-1"]))) == 1
+    assert len(metrics(ganvas.compare([runs / "bce-1", runs / "bce-2"]))) == 2
+
+
+def test_all_values_of_a_protocol_stand_side_by_side(runs: Path, measure: Measure) -> None:
+    prdc = {"metric": "prdc1k", "settings": {"prdc": {"k": 5}}}
+    measure(runs / "bce-0", 1.0)
+    measure(runs / "bce-0", 0, **prdc, values={"precision": 0.5, "recall": 0.6})
+    measure(runs / "bce-1", 0, **prdc, values={"precision": 0.5, "recall": 0.6}, split="train")
+    found = ganvas.compare([runs / "bce-0", runs / "bce-1"])
+    assert labels(found) == [
+        "fd1k",
+        *("prdc1k precision [1]", "prdc1k recall [1]"),
+        *("prdc1k precision [2]", "prdc1k recall [2]"),
+    ]
+
+
+def test_a_setting_that_follows_from_the_component_is_not_told() -> None:
+    ours, theirs = {"loss.name": "a", "loss.x": 1, "rest": 2}, {"loss.name": "b", "rest": 2}
+    assert describe([ours, theirs]) == ["loss.name a", "loss.name b"]
+    assert describe([ours, theirs, ours | {"loss.x": 5}]) == [
+        "loss.name a, loss.x 1",
+        "loss.name b",
+        "loss.name a, loss.x 5",
+    ]
+
+
+def test_no_two_protocols_are_told_in_the_same_words() -> None:
+    first = {"seed": 0, "fingerprint": "a", "data": "mnist", "split": "test"}
+    protocols = [first, first | {"seed": 1, "fingerprint": "b"}, first | {"fingerprint": "c"}]
+    assert describe(protocols) == [
+        "evaluation seed 0, reference images a",
+        "evaluation seed 1, reference images b",
+        "evaluation seed 0, reference images c",
+    ]
+
+
+# Several measurements of a run
+
+
+def test_last_and_best_are_both_there(runs: Path, measure: Measure) -> None:
+    for seed, values in enumerate([(5.0, 2.0, 3.0), (4.0, 6.0, 5.0)]):
+        for images, value in zip((64, 128, 192), values, strict=True):
+            measure(runs / f"bce-{seed}", value, images=images)
+    found = ganvas.compare([runs / "bce-0", runs / "bce-1"])
+    assert labels(found) == ["fd1k", "best fd1k"]
+    last, best = metrics(found)
+    assert [p.value for p in last.cells[0].points.values()] == [3.0, 5.0]
+    assert [(p.value, p.images) for p in best.cells[0].points.values()] == [(2.0, 128), (4.0, 64)]
+    assert "flatters" in remark(found, "best:")
+
+
+def test_best_is_the_highest_where_higher_is_better_and_the_nearest_to_a_half(
+    runs: Path, measure: Measure
+) -> None:
+    prdc = {"metric": "prdc1k", "settings": {"prdc": {"k": 5}}}
+    two = {"metric": "1nn1k", "settings": {"1nn-two-sample": {}}}
+    for images, value in ((64, 0.9), (128, 0.3)):
+        measure(runs / "bce-0", 0, images=images, **prdc, values={"recall": value})
+        measure(runs / "bce-0", 0, images=images, **two, values={"accuracy": value})
+    found = ganvas.compare(runs / "bce-0")
+    best = {c.label: c.cells[0].points["runs/bce-0"].value for c in metrics(found)}
+    assert best["best prdc1k recall"] == 0.9
+    assert best["best 1nn1k accuracy"] == 0.3
+
+
+def test_a_second_measurement_at_the_same_images_replaces_the_first(
+    runs: Path, measure: Measure
+) -> None:
+    measure(runs / "bce-0", 5.0, 2.0)
+    (column,) = metrics(ganvas.compare(runs / "bce-0"))
+    assert column.cells[0].points["runs/bce-0"].value == 2.0
+
+
+def test_a_metric_that_this_version_does_not_know_has_no_best(runs: Path, measure: Measure) -> None:
+    for images in (64, 192):
+        measure(runs / "bce-0", 1.0, images=images, metric="new1k", settings={"new": {}})
+    assert labels(ganvas.compare(runs / "bce-0")) == ["new1k"]
+
+
+# Chance
+
+
+def test_differences_larger_than_chance_are_named_with_their_verdict(
+    runs: Path, measure: Measure
+) -> None:
+    for seed, value in enumerate((1.0, 1.1, 1.2)):
+        measure(runs / f"bce-{seed}", value)
+        measure(runs / f"ls-{seed}", value + 2)
+    found = ganvas.compare(runs)
+    (contrast,) = found.larger_than_chance
+    text = str(contrast)
+    assert "tiny loss.name=least-squares 2 higher than tiny loss.name=non-saturating" in text
+    assert "which is worse" in text
+    assert "Welch" in remark(found, "1 differences were tested")
+
+
+def test_two_seeds_are_not_tested_and_one_has_no_spread(runs: Path, measure: Measure) -> None:
+    for name, value in (("bce-0", 1.0), ("bce-1", 1.01), ("ls-0", 9.0)):
+        measure(runs / name, value)
+    found = ganvas.compare([runs / "bce-0", runs / "bce-1", runs / "ls-0"])
+    assert found.tested == ()
+    assert remark(found, "one seed") == "tiny loss.name=least-squares: one seed: no spread"
+    assert remark(found, "no difference was tested")
+    alone = ganvas.compare([runs / "bce-0", runs / "ls-0"])
+    assert remark(alone, "one seed each: no spread")
+
+
+# What is missing, and files of other versions
+
+
+def test_a_run_without_rows_is_named_with_the_command(runs: Path, measure: Measure) -> None:
+    measure(runs / "bce-0", 1.0)
+    shutil.rmtree(runs / "ls-0/generator")
+    found = ganvas.compare([runs / name for name in ("bce-0", "bce-1", "ls-0")])
+    assert "ganvas evaluate runs/bce-1" in remark(found, "runs/bce-1")
+    assert [metrics(found)[0].text(i, len(g.counted)) for i, g in enumerate(found.groups)] == [
+        "1 (1 of 2)",
+        "",
+    ]
+    assert "no generator yet" in remark(found, "runs/ls-0")
+
+
+def test_numbers_from_before_the_end_of_training_are_named(runs: Path, measure: Measure) -> None:
+    measure(runs / "bce-0", 1.0, images=96)
+    measure(runs / "bce-1", 1.0)
+    found = ganvas.compare([runs / "bce-0", runs / "bce-1"])
+    assert "96 images" in remark(found, "runs/bce-0", "ganvas evaluate")
+    assert not any("runs/bce-1" in text for text in found.remarks)
+
+
+def test_a_row_that_was_cut_short_or_makes_no_sense_is_passed_over(
+    runs: Path, measure: Measure
+) -> None:
+    measure(runs / "bce-0", 1.0)
+    with (runs / "bce-0/metrics.jsonl").open("a") as file:
+        for text in ("[1]", '{"metric": 3, "values": {}}', '{"metric": "fd1k"}', "", '{"metri'):
+            file.write(text + "\n")
+    measure(runs / "bce-1", 0, values={"distance": None}, floor=None, settings=None)
+    (column,) = metrics(ganvas.compare([runs / "bce-0", runs / "bce-1"]))
+    assert list(column.cells[0].points) == ["runs/bce-0"]
+
+
+def test_values_that_no_run_writes_do_no_harm(runs: Path, measure: Measure, cli: Cli) -> None:
+    """A folder may come from a stranger."""
+    config = (runs / "bce-0/config.toml").read_text()
+    config = config.replace("flip = false", "flip = 1979-05-27\nother = [[1], {a = nan}]")
+    (runs / "bce-0/config.toml").write_text(config)
+    huge = "1" + "0" * 400
+    (runs / "bce-0/log.jsonl").write_text(f'{{"images": {huge}, "D/loss": NaN, "G/loss": true}}\n')
+    (runs / "bce-0/env.json").write_text("[1, 2]")
+    measure(runs / "bce-0", 1.0, values={"[bold]x": 1e299, "y": float("inf")}, seed=[1])
+    result = cli("compare", "runs/bce-0")
+    assert (result.code, result.err) == (0, "")
+    assert "[bold]x" in result.out
+    found = json.loads(cli("compare", "runs/bce-0", "--json").out)
+    assert [column["label"] for column in found["columns"]] == ["fd1k [bold]x"]
+
+
+def test_settings_and_facts_that_a_run_lacks_are_unset(runs: Path) -> None:
+    config = (runs / "bce-1/config.toml").read_text().replace("fast_layers = true\n", "")
+    (runs / "bce-1/config.toml").write_text(config)
+    (runs / "bce-1/env.json").unlink()
+    found = ganvas.compare([runs / "bce-0", runs / "bce-1"])
+    assert found.settings["train.fast_layers"] == ["True", "unset"]
+    assert found.environment["versions.torch"][1] == "unset"
+
+
+def test_other_hardware_is_named(runs: Path) -> None:
+    record = json.loads((runs / "bce-1/env.json").read_text())
+    (runs / "bce-1/env.json").write_text(json.dumps(record | {"processor": "Z80"}))
+    found = ganvas.compare([runs / "bce-0", runs / "bce-1"])
+    assert "processor Z80" in remark(found, "different hardware")
+    assert len(found.groups) == 1
+
+
+# Which runs
+
+
+def test_folders_patterns_and_repeats(runs: Path) -> None:
+    paths = [run.path for run in ganvas.compare(runs).runs]
+    assert paths == [f"runs/{name}-{seed}" for name in ("bce", "ls") for seed in range(3)]
+    assert [run.path for run in ganvas.compare("runs/*-1").runs] == ["runs/bce-1", "runs/ls-1"]
+    twice = ganvas.compare([runs / "ls-2", Path("runs/../runs/ls-2"), "runs/ls-*"])
+    assert [run.path for run in twice.runs] == ["runs/ls-2", "runs/ls-0", "runs/ls-1"]
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ("nowhere", "'nowhere' is not a folder"),
+        ("runs/bce-0/config.toml", "is not a folder"),
+        ("runs/bce-0/samples", "is no run folder and there is none below it"),
+        ("runs/x*", "matches no run folder"),
+    ],
+)
+def test_a_folder_that_is_no_run_is_one_line(given: str, words: str, runs: Path, cli: Cli) -> None:
+    result = cli("compare", "runs/bce-0", given)
+    assert result.code == 2 and len(result.err.splitlines()) == 1
+    assert words in result.err
+    assert not Path("compare.html").exists()
+
+
+def test_a_damaged_config_is_one_line(runs: Path) -> None:
+    (runs / "bce-1/config.toml").write_text("recipe = ")
+    with pytest.raises(UsageError, match="'runs/bce-1/config.toml' cannot be read: Invalid"):
+        ganvas.compare(runs)
+
+
+# The command
+
+
+def test_the_command_prints_tables_and_writes_the_page(
+    runs: Path, measure: Measure, cli: Cli
+) -> None:
+    for seed, value in enumerate((1.0, 2.0, 6.0)):
+        measure(runs / f"bce-{seed}", value)
+    result = cli("compare", runs)
+    assert (result.code, result.err) == (0, "")
+    lines = [line.split() for line in result.out.splitlines()]
+    assert ["tiny", "loss.name=non-saturating", "3.0", "±", "2.6"] in lines
+    assert ["runs/bce-2", "6.0"] in lines
+    assert ["real", "images", "0.1"] in lines
+    assert result.out.splitlines()[-1] == "wrote compare.html"
+    assert Path("compare.html").is_file()
+
+
+def test_a_table_wider_than_the_screen_comes_in_parts(
+    runs: Path, measure: Measure, cli: Cli
+) -> None:
+    values = {f"value{i}": 1.0 for i in range(20)}
+    measure(runs / "bce-0", 0, values=values)
+    result = cli("compare", runs / "bce-0")
+    assert all(len(line) <= 140 for line in result.out.splitlines() if "wrote" not in line)
+    assert all(f"value{i} " in result.out for i in range(20))
+
+
+def test_json_has_groups_columns_and_the_page(runs: Path, measure: Measure, cli: Cli) -> None:
+    for seed, value in enumerate((1.0, 1.1, 1.3)):
+        measure(runs / f"bce-{seed}", value)
+        measure(runs / f"ls-{seed}", value + 1)
+    result = cli("compare", runs, "--json", "--html", "out/page.html")
+    found = json.loads(result.out)
+    assert set(found) == {
+        "groups",
+        "columns",
+        "differences",
+        "settings",
+        "environment",
+        "remarks",
+        "html",
+    }
+    assert found["html"] == "out/page.html" and Path("out/page.html").is_file()
+    assert found["groups"][0]["runs"][1] == {
+        "path": "runs/bce-1",
+        "recipe": "tiny",
+        "seed": 1,
+        "begun": found["groups"][0]["runs"][1]["begun"],
+        "code": ganvas.compare(runs).runs[1].code,
+        "finished": True,
+        "state": "finished",
+    }
+    column = found["columns"][-1]
+    assert column["label"] == "fd1k" and column["better"] == "lower"
+    assert column["protocol"]["split"] == "test" and column["protocol"]["frechet.groups"] == 10
+    assert column["groups"][1]["mean"] == pytest.approx((2 + 2.1 + 2.3) / 3)
+    assert column["groups"][1]["num"] == 3
+    assert column["groups"][1]["runs"]["runs/ls-0"] == {"value": 2.0, "images": 192.0}
+    (difference,) = found["differences"]
+    assert difference["larger_than_chance"] is True
+    assert difference["difference"] == pytest.approx(1.0)
+
+
+def test_rows_that_evaluate_wrote_are_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    trained = ganvas.train(images=64, device="cpu", outdir=tmp_path / "digits", progress=False)
+    rows = ganvas.evaluate(trained.folder, metrics="fd,classes", num=50)
+    found = ganvas.compare(trained.folder)
+    assert [group.name for group in found.groups] == ["quickstart"]
+    assert labels(found) == ["fd50", *(f"classes50 {key}" for key in rows[1].values)]
+    for column, row in zip(metrics(found), [rows[0], *[rows[1]] * 3], strict=True):
+        assert column.cells[0].points[str(trained.folder)].value == row.values[column.value]
+        assert column.floor == (row.floor[column.value],)
+    assert [column.better for column in metrics(found)] == ["lower", "higher", "lower", "higher"]
