@@ -37,6 +37,8 @@ LAYERS = {
     "training.rundir": 2,
     "training.watchdog": 2,
     "training.progress": 2,
+    "training.stopping": 2,
+    "training.evaluation": 3,
     "sampling": 2,
     "plots": 2,
     "training.loop": 3,

@@ -138,8 +138,17 @@ def random_net(shape: Shape, why: str = "") -> Extractor:
     )
 
 
-def choose(choice: Choice, dataset: object, train: ImageSet, test: ImageSet | None) -> Extractor:
+def choose(
+    choice: Choice,
+    dataset: object,
+    train: ImageSet,
+    test: ImageSet | None,
+    *,
+    quickly: bool = False,
+) -> Extractor:
     """The extractor for a data set: a bundled classifier, one trained now, or another.
+
+    With `quickly`, auto trains none and takes a random net instead.
 
     Raises:
         UsageError: a classifier is asked for and there are no labels, one class or too few images.
@@ -156,6 +165,8 @@ def choose(choice: Choice, dataset: object, train: ImageSet, test: ImageSet | No
         if min(train.shape[1:]) < classifier.SMALLEST:
             return replace(pixels(), note="images too small for a net")
         return random_net(train.shape, f"the training images have {lack}")
+    if quickly and choice == "auto":
+        return random_net(train.shape, "no classifier comes with these images")
     return _trained(train, test)
 
 

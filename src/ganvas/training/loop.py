@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import signal
-import threading
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 import torch
@@ -21,13 +17,16 @@ from ganvas.data.loader import Loader
 from ganvas.data.prepare import fingerprint, load_images
 from ganvas.errors import RunError, UsageError
 from ganvas.images import ImageSet, Pixels, grid, scale_for, to_float, write_png
+from ganvas.metrics.evaluate import Row
 from ganvas.plots import animate, plot_losses
-from ganvas.sampling import draw_sheet, save_generator
+from ganvas.sampling import draw_sheet, save_generator, snapshot
 from ganvas.schedule import Schedule
 from ganvas.seeds import stream
+from ganvas.training.evaluation import Evaluation, make_plan
 from ganvas.training.progress import Reporter
 from ganvas.training.rundir import RunFolder, environment
-from ganvas.training.state import State, load_checkpoint, new_state, save_checkpoint
+from ganvas.training.state import State, is_finite, load_checkpoint, new_state, save_checkpoint
+from ganvas.training.stopping import signals
 from ganvas.training.updates import Alternating, inference
 from ganvas.training.watchdog import Alarm, check_losses, check_samples
 
@@ -44,6 +43,12 @@ class Trained:
     """Training time, over all sittings."""
     finished: bool
     """False if the run was stopped by a signal; `--resume` goes on with it."""
+    last: tuple[Row, ...] = ()
+    """The newest evaluation: a row a metric."""
+    best: tuple[Row, ...] = ()
+    """The evaluation of the best generator, which is in the folder `best`."""
+    evaluation_seconds: float = 0.0
+    """What evaluations took besides, over all sittings."""
 
 
 def fit(
@@ -99,6 +104,7 @@ class _Session:
     events: SummaryWriter
     logged: int
     """Up to this step the log is there already: the newest checkpoint's, on resuming."""
+    evaluation: Evaluation
 
 
 def _open(
@@ -115,6 +121,7 @@ def _open(
     schedule = Schedule.of(run, len(data))
     state = new_state(run, data.shape, device)
     _check_last_batch(run, schedule, state)
+    plan = make_plan(run, data, data_root)
     about_data = {"images": len(data), "shape": data.shape, "sha256": fingerprint(data.images)}
     record = environment(device, state.precision, about_data)
     logged = 0
@@ -124,11 +131,12 @@ def _open(
         if folder.checkpoints():
             load_checkpoint(state, checkpoint or folder.checkpoints()[-1])
             logged = folder.step_of(folder.checkpoints()[-1])
-        folder.rewind_log(logged)
+        folder.rewind(logged)
     else:
         folder.create(run, record)
     reals = _some_reals(run, data)
     _write_sheet(folder.reals, run, reals)
+    events = SummaryWriter(str(folder.path), purge_step=logged + 1 if resume else None)
     return _Session(
         run=run,
         folder=folder,
@@ -140,13 +148,15 @@ def _open(
             data.images, schedule, run.train.order, run.seed, run.model.value_range, device
         ),
         grid_latents=_grid_latents(run).to(device),
-        events=SummaryWriter(str(folder.path), purge_step=logged + 1 if resume else None),
+        events=events,
         logged=logged,
+        evaluation=Evaluation(run, folder, plan, schedule, state, events, logged),
     )
 
 
 def _train(session: _Session, reporter: Reporter) -> Trained:
     run, state, schedule, folder = session.run, session.state, session.schedule, session.folder
+    evaluation = session.evaluation
     total = schedule.total_steps(run.train)
     every = {
         "log": schedule.steps(run.output.log),
@@ -162,7 +172,7 @@ def _train(session: _Session, reporter: Reporter) -> Trained:
     clock = time.perf_counter() - state.seconds
     alarms: list[Alarm] = []
 
-    with _signals() as stopped:
+    with signals() as stopped:
         while state.step < total and not stopped.is_set():
             # one step of the method
             scalars = run.update.step(state, run.loss, next(batches), latents)
@@ -173,7 +183,7 @@ def _train(session: _Session, reporter: Reporter) -> Trained:
             # what is due at this step
             if state.step % every["log"] == 0 or last:
                 line = _log(session, time.perf_counter() - clock)
-                reporter.line(line, total)
+                reporter.line(line, total, evaluation.note)
                 alarms += check_losses(run.watchdog, line, state.memory)
             if state.step % every["sample"] == 0 or last:
                 alarms += _sample(session)
@@ -182,7 +192,12 @@ def _train(session: _Session, reporter: Reporter) -> Trained:
             if any(alarm.action == "stop" for alarm in alarms):
                 break
             alarms.clear()
-            if state.step % every["checkpoint"] == 0 or last:
+            saves = state.step % every["checkpoint"] == 0 or last
+            if evaluation.is_due(total, time.perf_counter() - clock):
+                state.seconds = time.perf_counter() - clock
+                saves |= evaluation.measure(reporter)
+                clock = time.perf_counter() - state.seconds  # that was no training time
+            if saves:
                 state.seconds = time.perf_counter() - clock
                 _checkpoint(session)
 
@@ -200,7 +215,16 @@ def _train(session: _Session, reporter: Reporter) -> Trained:
         raise RunError(
             f"stopped: {seen} (last good checkpoint: {good[-1] if good else 'none yet'})"
         )
-    return Trained(folder.path, state.step, schedule.images_at(state.step), state.seconds, finished)
+    return Trained(
+        folder.path,
+        state.step,
+        schedule.images_at(state.step),
+        state.seconds,
+        finished,
+        evaluation.last,
+        evaluation.best_rows,
+        state.evaluation_seconds,
+    )
 
 
 def _accumulate(state: State, scalars: Mapping[str, Tensor]) -> None:
@@ -282,17 +306,13 @@ def _sample_name(session: _Session) -> str:
 def _checkpoint(session: _Session) -> None:
     """Save the state and the generator, unless the nets hold NaN: then the last good ones stay."""
     run, state, folder = session.run, session.state, session.folder
-    if not all(_is_finite(net) for net in (state.G, state.D)):
+    if not all(is_finite(net) for net in (state.G, state.D)):
         return
     folder.flush_log()  # before the checkpoint, which promises that the log goes this far
     save_checkpoint(state, folder.checkpoint(state.step))
-    folder.prune_checkpoints(run.output.keep_checkpoints)
+    folder.prune_checkpoints(run.output.keep_checkpoints, session.evaluation.best)
     images = session.schedule.images_at(state.step)
-    save_generator(folder.generator, run, state.G, session.data.shape, images)
-
-
-def _is_finite(net: nn.Module) -> bool:
-    return all(bool(value.isfinite().all()) for value in net.parameters())
+    save_generator(folder.generator, run, snapshot(run, state.G, session.data.shape, images))
 
 
 # The pictures' contents, which follow from the seed
@@ -377,31 +397,10 @@ def _headline(session: _Session, total: int) -> str:
     run, state = session.run, session.state
     channels, height, width = session.data.shape
     start = f"from step {state.step:,} " if state.step else ""
-    return (
+    headline = (
         f"{run.recipe}: {len(session.data):,} images {height}x{width}x{channels}, "
         f"{total:,} steps of {session.schedule.images_per_step} images {start}"
         f"on {state.latents.device} in {str(state.precision).removeprefix('torch.')}, "
         f"in {session.folder.path}"
     )
-
-
-@contextmanager
-def _signals() -> Iterator[threading.Event]:
-    """Ctrl-C and SIGTERM set the event, so that the step in progress ends; a second one kills."""
-    stopped = threading.Event()
-    if threading.current_thread() is not threading.main_thread():
-        yield stopped
-        return
-    before: dict[int, Any] = {}
-
-    def stop(number: int, frame: FrameType | None) -> None:
-        stopped.set()
-        signal.signal(number, before[number])
-
-    for number in (signal.SIGINT, signal.SIGTERM):
-        before[number] = signal.signal(number, stop)
-    try:
-        yield stopped
-    finally:
-        for caught, handler in before.items():
-            signal.signal(caught, handler)
+    return "\n".join(filter(None, (headline, session.evaluation.plan.about)))

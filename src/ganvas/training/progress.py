@@ -17,7 +17,7 @@ class Reporter(Protocol):
     """Is told how a run goes."""
 
     def start(self, text: str, step: int, total: int) -> None: ...
-    def line(self, values: Mapping[str, float], total: int) -> None: ...
+    def line(self, values: Mapping[str, float], total: int, note: str) -> None: ...
     def warn(self, message: str) -> None: ...
     def stop(self) -> None: ...
 
@@ -28,7 +28,7 @@ class Silent:
     def start(self, text: str, step: int, total: int) -> None:
         pass
 
-    def line(self, values: Mapping[str, float], total: int) -> None:
+    def line(self, values: Mapping[str, float], total: int, note: str) -> None:
         pass
 
     def warn(self, message: str) -> None:
@@ -55,8 +55,8 @@ class Live:
             self._progress.add_task("starting", completed=step, total=total)
             self._progress.start()
 
-    def line(self, values: Mapping[str, float], total: int) -> None:
-        text = summary(values, total)
+    def line(self, values: Mapping[str, float], total: int, note: str) -> None:
+        text = summary(values, total, note)
         if self._progress:
             self._progress.update(
                 self._progress.task_ids[0], completed=int(values["step"]), description=text
@@ -74,8 +74,11 @@ class Live:
             self._progress = None
 
 
-def summary(values: Mapping[str, float], total: int) -> str:
-    """'epoch 3.0 · step 1,404 of 23,400 · D 0.67 · G 0.71 · 21,300 images/s · 0:02:11 left'."""
+def summary(values: Mapping[str, float], total: int, note: str) -> str:
+    """'epoch 3.0 · step 1,404 of 23,400 · D 0.67 · G 0.71 · 21,300 images/s · 0:02:11 left'.
+
+    `note` is the newest evaluation, between G and the speed; empty if there was none.
+    """
     left = (total - values["step"]) * values["seconds_per_step"]
     hours, seconds = divmod(round(left), 3600)
     return " · ".join(
@@ -84,6 +87,7 @@ def summary(values: Mapping[str, float], total: int) -> str:
             f"step {values['step']:,.0f} of {total:,}",
             f"D {values['D/loss']:.3f}",
             f"G {values['G/loss']:.3f}",
+            *([note] if note else []),
             f"{values['images_per_second']:,.0f} images/s",
             f"{hours}:{seconds // 60:02d}:{seconds % 60:02d} left",
         ]

@@ -46,6 +46,8 @@ class State:
     """Training time so far, over all sittings."""
     logged_seconds: float = 0.0
     """Training time at the last log line."""
+    evaluation_seconds: float = 0.0
+    """Time that evaluations took so far, over all sittings; no part of the training time."""
     sums: dict[str, Tensor] = field(default_factory=dict)
     """Sums of the scalars since the last log line."""
     summed: int = 0
@@ -106,6 +108,10 @@ def _adam(net: nn.Module, settings: Adam) -> torch.optim.Optimizer:
     )
 
 
+def is_finite(net: nn.Module) -> bool:
+    return all(bool(value.isfinite().all()) for value in net.parameters())
+
+
 # Checkpoints
 
 
@@ -137,6 +143,20 @@ def load_checkpoint(state: State, folder: Path) -> None:
     Raises:
         UsageError: the checkpoint is missing, damaged, or of another run.
     """
+    tensors, counters = _read(folder)
+    try:
+        _unpack(state, tensors, counters)
+    except (LookupError, RuntimeError, TypeError, ValueError) as error:
+        first_line = str(error).splitlines()[0]
+        raise UsageError(f"checkpoint '{folder}' does not fit this run: {first_line}") from None
+
+
+def generator_weights(folder: Path) -> dict[str, Tensor]:
+    """G's weights in a checkpoint; UsageError if it is missing or damaged."""
+    return _under(_read(folder)[0], "G.")
+
+
+def _read(folder: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     try:
         counters = json.loads((folder / _COUNTERS).read_text())
         weights = (folder / _WEIGHTS).read_bytes()
@@ -156,11 +176,7 @@ def load_checkpoint(state: State, folder: Path) -> None:
             f"checkpoint '{folder}' has format {counters.get('format')}; "
             f"this version reads {FORMAT}"
         )
-    try:
-        _unpack(state, tensors, counters)
-    except (LookupError, RuntimeError, TypeError, ValueError) as error:
-        first_line = str(error).splitlines()[0]
-        raise UsageError(f"checkpoint '{folder}' does not fit this run: {first_line}") from None
+    return tensors, counters
 
 
 def _pack(state: State) -> tuple[dict[str, Tensor], dict[str, Any]]:
@@ -181,6 +197,7 @@ def _pack(state: State) -> tuple[dict[str, Tensor], dict[str, Any]]:
         "step": state.step,
         "seconds": state.seconds,
         "logged_seconds": state.logged_seconds,
+        "evaluation_seconds": state.evaluation_seconds,
         "summed": state.summed,
         "memory": state.memory,
     }
@@ -204,6 +221,7 @@ def _unpack(state: State, tensors: dict[str, Tensor], counters: dict[str, Any]) 
     state.sums = {key: value.to(device) for key, value in _under(tensors, "sums.").items()}
     state.step, state.seconds = counters["step"], counters["seconds"]
     state.logged_seconds = counters["logged_seconds"]
+    state.evaluation_seconds = counters.get("evaluation_seconds", 0.0)
     state.summed, state.memory = counters["summed"], counters["memory"]
     torch.set_rng_state(tensors["rng.cpu"])
     state.latents.set_state(tensors["rng.latents"])
