@@ -76,11 +76,13 @@ def train(
     device: Annotated[str | None, typer.Option(help="auto, cpu, cuda or mps.")] = None,
     evaluate: Annotated[
         str | None,
-        typer.Option(help="Measure on the way: fd10k,prdc2k, or none.  [default: fd2k]"),
+        typer.Option(help="Measure on the way: fd10k,prdc2k, or none.  [default: fd]"),
     ] = None,
     every: Annotated[
         str | None,
-        typer.Option(help="How often: 1epoch, 500steps, or auto: in under 5 % of the time."),
+        typer.Option(
+            help="How often: 1epoch, 500steps.  [default: auto, in under 5 % of the time]"
+        ),
     ] = None,
     settings: Annotated[
         list[str] | None,

@@ -189,9 +189,9 @@ class Output:
 class Evaluate:
     """What is measured during training, and when; the best generator is kept."""
 
-    metrics: Annotated[tuple[str, ...], BeforeValidator(_metrics)] = ("fd2k",)
-    """Metrics, each with its number of images: "fd10k,prdc2k"; 2,000 without one, and fewer where
-    there are not as many real ones; none: nothing is measured."""
+    metrics: Annotated[tuple[str, ...], BeforeValidator(_metrics)] = ("fd",)
+    """Metrics, each with its number of images: "fd10k,prdc2k"; without one it is 2,000, or less in
+    short runs; with few real images it is lowered; none: nothing is measured."""
 
     every: Annotated[str, AfterValidator(_period_or_auto)] = "auto"
     """Measure this often, and at the end; auto: after epochs, as long as all of it takes less than

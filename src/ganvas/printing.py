@@ -43,10 +43,10 @@ def evaluations(result: Trained) -> None:
         for row in last
         if row.floor
     )
-    share = result.evaluation_seconds / max(result.seconds, 1e-9)
+    share = 100 * result.evaluation_seconds / max(result.seconds, 1e-9)
     typer.echo(
         f"  real images: {floors or 'not measured'}; evaluating took "
-        f"{result.evaluation_seconds:,.1f} s, {share:.1%} of the training time"
+        f"{result.evaluation_seconds:,.1f} s, {share:.1f} % of the training time"
     )
 
 

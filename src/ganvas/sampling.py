@@ -137,16 +137,11 @@ def snapshot(run: Run, net: nn.Module, shape: Shape, images_seen: int) -> Genera
         key: value.detach().cpu().clone(memory_format=torch.contiguous_format)
         for key, value in net.state_dict().items()
     }
-    return generator_of(run, weights, shape, images_seen)
-
-
-def generator_of(run: Run, weights: dict[str, Tensor], shape: Shape, images_seen: int) -> Generator:
-    """The generator of a run with these weights, ready to sample."""
-    with torch.device("meta"):  # shapes only: the weights come from outside
-        net = run.model.generator(shape, run.latent.dims)
-    net.load_state_dict(weights, assign=True)
-    net.eval().requires_grad_(False)
-    return Generator(net, run.model, run.latent, shape, run.recipe, images_seen)
+    with torch.device("meta"):
+        copied = run.model.generator(shape, run.latent.dims)
+    copied.load_state_dict(weights, assign=True)
+    copied.eval().requires_grad_(False)
+    return Generator(copied, run.model, run.latent, shape, run.recipe, images_seen)
 
 
 def save_generator(folder: Path, run: Run, generator: Generator) -> None:

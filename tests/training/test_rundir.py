@@ -129,7 +129,7 @@ def test_rewinding_drops_what_will_be_logged_again(folder: RunFolder) -> None:
     first_lines = folder.log.read_bytes()[: folder.log.read_bytes().index(b'{"step": 6')]
     with folder.log.open("a") as file:
         file.write('{"step": 10, "D/lo')
-    folder.rewind_log(5)
+    folder.rewind(5)
     assert folder.log.read_bytes() == first_lines
     log(folder, 6)
     assert [line["step"] for line in folder.read_log()] == [2, 4, 6]
@@ -137,9 +137,9 @@ def test_rewinding_drops_what_will_be_logged_again(folder: RunFolder) -> None:
 
 def test_rewinding_keeps_the_line_of_that_very_step(folder: RunFolder) -> None:
     log(folder, 2, 4, 6)
-    folder.rewind_log(4)
+    folder.rewind(4)
     assert [line["step"] for line in folder.read_log()] == [2, 4]
-    folder.rewind_log(0)
+    folder.rewind(0)
     assert folder.read_log() == []
 
 

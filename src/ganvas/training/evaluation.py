@@ -6,6 +6,7 @@ import math
 import re
 import time
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -17,22 +18,25 @@ from torch.utils.tensorboard import SummaryWriter
 from ganvas.config import Evaluate, Run
 from ganvas.data.prepare import load_images
 from ganvas.errors import RunError, UsageError
-from ganvas.images import ImageSet
+from ganvas.images import ImageSet, Shape
 from ganvas.metrics import features as extraction
 from ganvas.metrics.evaluate import Comparison, Row, check_features, most
 from ganvas.metrics.inputs import Better
 from ganvas.metrics.measures import MEASURES, ON_PIXELS, Measured, Side
 from ganvas.registry import closest
-from ganvas.sampling import generator_of, load, save_generator, snapshot
+from ganvas.sampling import load, save_generator, snapshot
 from ganvas.schedule import Schedule
 from ganvas.training.progress import Reporter
 from ganvas.training.rundir import RunFolder
-from ganvas.training.state import State, generator_weights, is_finite
+from ganvas.training.state import State, is_finite, load_checkpoint, new_state
 
 SHARE: Final = 0.05
 """Of the training time, what `auto` spends at most."""
-COUNT: Final = 2_000
-"""Images of a metric that is asked for without a number."""
+COUNTS: Final = (2_000, 1_000, 500, 200)
+"""Images of a metric that is asked for without a number: as many as the run is long enough for."""
+SHOWN: Final = 50
+"""Images that a run shows for each one of such a metric; about what makes one evaluation take less
+than SHARE of the time with the quickest nets."""
 
 
 # What is measured
@@ -44,7 +48,8 @@ class Wanted:
 
     text: str
     name: str
-    num: int
+    num: int | None
+    """Images; None: as many as the run is long enough for."""
 
 
 def wanted(settings: Evaluate) -> list[Wanted]:
@@ -58,8 +63,8 @@ def wanted(settings: Evaluate) -> list[Wanted]:
             raise UsageError(
                 f"evaluate.metrics: unknown metric '{text}'; {closest(name, MEASURES)}"
             )
-        images = COUNT if num is None else int(num) * (1000 if thousands else 1)
-        if images < 2:
+        images = None if num is None else int(num) * (1000 if thousands else 1)
+        if images is not None and images < 2:
             raise UsageError(f"evaluate.metrics: found '{text}'; allowed: 2 images or more")
         found.append(Wanted(text, name, images))
     best = settings.best.partition(".")[0]
@@ -70,6 +75,12 @@ def wanted(settings: Evaluate) -> list[Wanted]:
         )
     check_features(settings.features, "evaluate.features")
     return found
+
+
+def usual_count(run: Run, num_images: int) -> int:
+    """Images of a metric that is asked for without a number, by the length of the run."""
+    shown = run.train.images or (run.train.epochs or 0) * num_images
+    return next((count for count in COUNTS if SHOWN * count <= shown), COUNTS[-1])
 
 
 @dataclass(frozen=True)
@@ -111,6 +122,10 @@ class Plan:
     """A line that says what is measured, or why nothing is."""
     seconds: float = 0.0
     """What it took to make ready."""
+
+    @property
+    def shape(self) -> Shape:
+        return self.tasks[0].comparison.train.shape
 
 
 def make_plan(run: Run, data: ImageSet, root: Path | None) -> Plan:
@@ -154,12 +169,13 @@ def _planned(run: Run, asked: Iterable[Wanted], data: ImageSet, root: Path | Non
     split = "test" if test is not None else "train"
     base = Comparison(run.data, run.preprocess, train, test, split, 0, extractor, 0)  # type: ignore[arg-type]
 
+    usual = usual_count(run, len(data))
     benches: dict[int, Comparison] = {}
     tasks: dict[str, Task] = {}
     trials: dict[str, Measured] = {}
     lowered = []
     for item in asked:
-        num = min(item.num, most(train, test))
+        num = min(item.num or usual, most(train, test))
         comparison = benches.setdefault(num, replace(base, num=num))
         try:
             trial = comparison.trial(item.name)
@@ -172,7 +188,7 @@ def _planned(run: Run, asked: Iterable[Wanted], data: ImageSet, root: Path | Non
         blank = comparison.row(item.name, trial, floor)
         tasks[blank.metric] = Task(item.name, comparison, blank)
         trials[item.name] = trial
-        if num < item.num:
+        if item.num and num < item.num:
             lowered.append(f"{item.text} is {blank.metric} here")
     best, _, key = run.evaluate.best.partition(".")
     return Plan(
@@ -203,7 +219,9 @@ def _about(run: Run, tasks: Sequence[Task], lowered: Sequence[str]) -> str:
     blank = tasks[0].blank
     every = run.evaluate.every
     when = (
-        f"after epochs, in under {SHARE:.0%} of the time" if every == "auto" else f"every {every}"
+        f"after epochs, in under {100 * SHARE:.0f} % of the time"
+        if every == "auto"
+        else f"every {every}"
     )
     split = "test images" if blank.split == "test" else "training images, one half"
     extractor = tasks[0].comparison.extractor
@@ -276,13 +294,12 @@ class Evaluation:
         if not is_finite(self.state.G):
             return False
         began = time.perf_counter()
-        step, device = self.state.step, self.state.latents.device
+        step = self.state.step
         images = self.schedule.images_at(step)
-        shape = self.plan.tasks[0].comparison.train.shape
-        with torch.random.fork_rng([device] if device.type == "cuda" else []):
-            generator = snapshot(self.run, self.state.G, shape, images)
+        with self._own_randomness():
+            generator = snapshot(self.run, self.state.G, self.plan.shape, images)
         if step not in self.rows:
-            generator.net.to(device)
+            generator.net.to(self.state.latents.device)
             comparisons = [task.comparison for task in self.plan.tasks]
             fakes = generator.sample(max(c.num for c in comparisons), comparisons[0].seed)
             generator.net.cpu()
@@ -303,6 +320,13 @@ class Evaluation:
         self._cost = time.perf_counter() - began
         self.state.evaluation_seconds += self._cost
         return is_best
+
+    def _own_randomness(self) -> AbstractContextManager[None]:
+        device = self.state.latents.device
+        forked: AbstractContextManager[None] = torch.random.fork_rng(
+            [device] if device.type == "cuda" else []
+        )
+        return forked
 
     def _write(self, step: int, measured: list[Row]) -> None:
         self.rows[step] = measured
@@ -369,13 +393,16 @@ class Evaluation:
                     return step
             except UsageError:
                 pass  # none yet, or half of one
-            try:
-                weights = generator_weights(self.folder.checkpoint(step))
-            except UsageError:
-                continue
-            shape = self.plan.tasks[0].comparison.train.shape
-            net = generator_of(self.run, weights, shape, images).net
-            save_generator(self.folder.best, self.run, snapshot(self.run, net, shape, images))
+            shape, device = self.plan.shape, self.state.latents.device
+            with self._own_randomness():
+                then = new_state(self.run, shape, device)
+                try:
+                    load_checkpoint(then, self.folder.checkpoint(step))
+                except UsageError:
+                    continue
+                save_generator(
+                    self.folder.best, self.run, snapshot(self.run, then.G, shape, images)
+                )
             return step
         return None
 

@@ -143,20 +143,6 @@ def load_checkpoint(state: State, folder: Path) -> None:
     Raises:
         UsageError: the checkpoint is missing, damaged, or of another run.
     """
-    tensors, counters = _read(folder)
-    try:
-        _unpack(state, tensors, counters)
-    except (LookupError, RuntimeError, TypeError, ValueError) as error:
-        first_line = str(error).splitlines()[0]
-        raise UsageError(f"checkpoint '{folder}' does not fit this run: {first_line}") from None
-
-
-def generator_weights(folder: Path) -> dict[str, Tensor]:
-    """G's weights in a checkpoint; UsageError if it is missing or damaged."""
-    return _under(_read(folder)[0], "G.")
-
-
-def _read(folder: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     try:
         counters = json.loads((folder / _COUNTERS).read_text())
         weights = (folder / _WEIGHTS).read_bytes()
@@ -176,7 +162,11 @@ def _read(folder: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
             f"checkpoint '{folder}' has format {counters.get('format')}; "
             f"this version reads {FORMAT}"
         )
-    return tensors, counters
+    try:
+        _unpack(state, tensors, counters)
+    except (LookupError, RuntimeError, TypeError, ValueError) as error:
+        first_line = str(error).splitlines()[0]
+        raise UsageError(f"checkpoint '{folder}' does not fit this run: {first_line}") from None
 
 
 def _pack(state: State) -> tuple[dict[str, Tensor], dict[str, Any]]:
