@@ -20,7 +20,7 @@ from ganvas.data.prepare import load_images
 from ganvas.errors import RunError, UsageError
 from ganvas.images import ImageSet, Shape
 from ganvas.metrics import features as extraction
-from ganvas.metrics.evaluate import Comparison, Row, check_features, most
+from ganvas.metrics.evaluate import TRIAL, Comparison, Row, check_features, most
 from ganvas.metrics.inputs import Better
 from ganvas.metrics.measures import MEASURES, ON_PIXELS, Measured, Side
 from ganvas.registry import closest
@@ -34,9 +34,9 @@ SHARE: Final = 0.05
 """Of the training time, what `auto` spends at most."""
 COUNTS: Final = (2_000, 1_000, 500, 200)
 """Images of a metric that is asked for without a number: as many as the run is long enough for."""
-SHOWN: Final = 50
-"""Images that a run shows for each one of such a metric; about what makes one evaluation take less
-than SHARE of the time with the quickest nets."""
+SHOWN: Final = 100
+"""Images that a run shows for each one of such a metric, so that one evaluation takes less than
+SHARE of the time even with small dense nets, whose steps take no longer than measuring."""
 
 
 # What is measured
@@ -122,6 +122,8 @@ class Plan:
     """A line that says what is measured, or why nothing is."""
     seconds: float = 0.0
     """What it took to make ready."""
+    cost: float = 0.0
+    """A guess at the seconds that one evaluation takes, from a few real images."""
 
     @property
     def shape(self) -> Shape:
@@ -174,11 +176,14 @@ def _planned(run: Run, asked: Iterable[Wanted], data: ImageSet, root: Path | Non
     tasks: dict[str, Task] = {}
     trials: dict[str, Measured] = {}
     lowered = []
+    cost = 0.0
     for item in asked:
         num = min(item.num or usual, most(train, test))
         comparison = benches.setdefault(num, replace(base, num=num))
+        began = time.perf_counter()
         try:
             trial = comparison.trial(item.name)
+            cost += (time.perf_counter() - began) * num / (2 * min(num, TRIAL))
             floor = comparison.floor(item.name, trial)
         except UsageError as error:
             hint = "; evaluate.features=classifier trains one" if item.name == "classes" else ""
@@ -195,6 +200,7 @@ def _planned(run: Run, asked: Iterable[Wanted], data: ImageSet, root: Path | Non
         tuple(tasks.values()),
         _deciding(tasks, trials, best or next(iter(trials)), key),
         _about(run, list(tasks.values()), lowered),
+        cost=cost,
     )
 
 
@@ -257,7 +263,7 @@ class Evaluation:
 
     def __post_init__(self) -> None:
         self.state.evaluation_seconds += self.plan.seconds
-        self._cost = self.plan.seconds  # of the next one, as far as is known
+        self._cost = self.plan.cost  # of the next one, as far as is known
         if self.logged:
             self.rows = self._known()
             self.best = self._restored_best()
