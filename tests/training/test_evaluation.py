@@ -71,11 +71,11 @@ def scored(monkeypatch: pytest.MonkeyPatch, scores: dict[int, float]) -> None:
 # It changes nothing, and says what `ganvas evaluate` says
 
 
-@pytest.mark.parametrize("model", ["quickstart", "modelzoo", "mnist-classes"])
+@pytest.mark.parametrize("model", ["quickstart", "mnist-classes"])
 def test_training_is_the_same_to_the_last_bit_with_and_without_it(
     model: str, train_tiny: Train, tmp_path: Path
 ) -> None:
-    """With BatchNorm by running statistics, with dropout, and with BatchNorm by the batch."""
+    """With dropout and BatchNorm by running statistics, and with BatchNorm by the batch."""
     train_tiny(tmp_path / "without", **{"model.name": model})
     train_tiny(tmp_path / "with", **{"model.name": model} | measuring("fd,prdc", "5 steps"))
     without, with_it = contents(tmp_path / "without"), contents(tmp_path / "with")
@@ -305,7 +305,7 @@ def stop_after(patch: pytest.MonkeyPatch, step: int) -> None:
     patch.setattr(loop, "_accumulate", accumulate)
 
 
-@pytest.mark.parametrize("stops", [[1], [3], [7, 11]], ids=str)
+@pytest.mark.parametrize("stops", [[3], [7, 11]], ids=str)
 def test_wherever_it_stops_the_evaluations_go_on_as_if_nothing_had_been(
     stops: list[int], train_tiny: Train, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -347,8 +347,7 @@ class Killed(BaseException):
         ("save_generator", 3),
         ("save_generator", 6),
         ("save_checkpoint", 6),
-        ("prune_checkpoints", 6),
-        ("save_checkpoint", 9),
+        ("prune_checkpoints", 9),
     ],
 )
 def test_a_kill_between_a_best_generator_and_its_checkpoint_leaves_no_trace(
@@ -389,12 +388,12 @@ def test_a_run_goes_on_from_a_checkpoint_before_the_best(
     assert_same(tmp_path / "whole", tmp_path / "again")
 
 
-@pytest.mark.parametrize("model", ["quickstart", "mnist-classes"])
 def test_a_lost_best_generator_comes_back_from_its_checkpoint(
-    model: str, train_tiny: Train, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    train_tiny: Train, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """With batch statistics: the standing ones are computed again, to the same bits."""
     scored(monkeypatch, {3: 1.0, 6: 2.0, 9: 0.0, 12: 0.0})
-    train_tiny(tmp_path / "whole", **measuring() | {"model.name": model})
+    train_tiny(tmp_path / "whole", **measuring() | {"model.name": "mnist-classes"})
     shutil.copytree(tmp_path / "whole", tmp_path / "again")
     (tmp_path / "again" / "best" / "config.json").unlink()
     assert train_tiny(None, resume=tmp_path / "again").best[0].step == 6

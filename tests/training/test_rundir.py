@@ -159,6 +159,28 @@ def test_checkpoints_are_in_order_and_the_newest_are_kept(folder: RunFolder) -> 
     assert len(folder.checkpoints()) == 2
 
 
+def test_the_best_checkpoint_is_not_pruned(folder: RunFolder) -> None:
+    for step in (1, 2, 3, 4):
+        folder.checkpoint(step).mkdir()
+    folder.prune_checkpoints(1, best=2)
+    assert [folder.step_of(path) for path in folder.checkpoints()] == [2, 4]
+    folder.prune_checkpoints(1, best=4)
+    assert [folder.step_of(path) for path in folder.checkpoints()] == [4]
+
+
+def test_rewinding_drops_rows_of_later_steps_and_keeps_all_others(folder: RunFolder) -> None:
+    assert folder.read_metrics() == []
+    folder.append_metrics([{"metric": "fd", "step": step} for step in (2, 4, None)])
+    with folder.metrics.open("a") as file:
+        file.write("a note")
+    folder.append_metrics([{"metric": "fd", "step": 6}])
+    assert [row["step"] for row in folder.read_metrics()] == [2, 4, None, 6]
+    folder.rewind(3)
+    lines = folder.metrics.read_text().splitlines()
+    assert lines[2] == "a note" and len(lines) == 3
+    assert [row["step"] for row in folder.read_metrics()] == [2, None]
+
+
 @pytest.mark.parametrize("content", [b"", b"{", b"\xff"])
 def test_a_damaged_environment_is_one_line(content: bytes, folder: RunFolder) -> None:
     folder.environment.write_bytes(content)
