@@ -51,6 +51,7 @@ def tiny_settings(tiny_npz: Path) -> dict[str, Any]:
         "output.log": "2 steps",
         "output.sample": "1 epoch",
         "output.grid": [2, 3],
+        "evaluate.metrics": "none",
     }
 
 

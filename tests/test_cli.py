@@ -67,8 +67,8 @@ def test_every_option_of_train_says_what_it_is(cli: Cli) -> None:
     text = cli("train", "--help").out
     for option in (
         "--data", "--epochs", "--images", "--batch-size", "--learning-rate", "--beta-1",
-        "--encoding-dims", "--image-size", "--seed", "--device", "--set", "--skip-broken",
-        "--data-root", "--outdir", "--resume", "--dry-run",
+        "--encoding-dims", "--image-size", "--seed", "--device", "--evaluate", "--every",
+        "--set", "--skip-broken", "--data-root", "--outdir", "--resume", "--dry-run",
     ):  # fmt: skip
         (line,) = [line for line in text.splitlines() if line.strip().startswith(option + " ")]
         assert len(line.split()) > 3, line

@@ -40,6 +40,8 @@ LAYERS = {
     "training.watchdog": 2,
     "training.progress": 2,
     "training.length": 2,
+    "training.stopping": 2,
+    "training.evaluation": 3,
     "sampling": 2,
     "plots": 2,
     "training.loop": 3,

@@ -27,6 +27,7 @@ from ganvas.registry import DATASETS, METRICS, closest
 from ganvas.registry import settings as settings_of
 from ganvas.sampling import load
 from ganvas.schedule import Schedule
+from ganvas.training.evaluation import wanted
 from ganvas.training.loop import Trained, fit
 from ganvas.training.progress import Live, Silent
 from ganvas.training.rundir import RunFolder, next_folder
@@ -52,6 +53,8 @@ def train(
     image_size: int | str | None = None,
     seed: int | None = None,
     device: str | None = None,
+    evaluate: str | Sequence[str] | None = None,
+    every: str | None = None,
     skip_broken: bool = False,
     settings: Sequence[str] | Mapping[str, Any] = (),
     outdir: str | Path | None = None,
@@ -64,6 +67,8 @@ def train(
     Args:
         recipe: a recipe's name or a TOML file; without one, `quickstart`, or the resumed run's.
         data: a data set's name, a folder of pictures or an .npz file.
+        evaluate: what is measured on the way, such as "fd10k,prdc2k"; "none": nothing.
+        every: how often: a period such as "1 epoch"; or "auto": in under 5 % of the time.
         settings: further settings, as "section.setting=value" strings or as a mapping.
         outdir: the run folder; without it, the next free runs/RECIPE-NNN.
         data_root: where data files are looked for first.
@@ -88,6 +93,8 @@ def train(
         image_size=image_size,
         seed=seed,
         device=device,
+        evaluate=evaluate,
+        every=every,
         skip_broken=skip_broken,
         settings=settings,
         resume=resume,
@@ -126,6 +133,8 @@ def resolve(
     image_size: int | str | None = None,
     seed: int | None = None,
     device: str | None = None,
+    evaluate: str | Sequence[str] | None = None,
+    every: str | None = None,
     skip_broken: bool = False,
     settings: Sequence[str] | Mapping[str, Any] = (),
     resume: str | Path | None = None,
@@ -148,6 +157,8 @@ def resolve(
         ("train.minutes",): minutes,
         ("train.batch_size",): batch_size,
         ("train.device",): device,
+        ("evaluate.metrics",): evaluate if evaluate is None else _listed(evaluate),
+        ("evaluate.every",): every,
         ("optim.generator.learning_rate", "optim.discriminator.learning_rate"): learning_rate,
         ("optim.generator.beta_1", "optim.discriminator.beta_1"): beta_1,
         ("latent.dims",): encoding_dims,
@@ -164,7 +175,16 @@ def resolve(
         changes += [config.parse_setting(text) for text in settings]
     lengths_set = [f"train.{name}" for name in config.LENGTHS]
     _at_most_one([key for key in lengths_set if key in dict(changes)])
-    return config.build(config.override(tables, changes))
+    run = config.build(config.override(tables, changes))
+    if not wanted(run.evaluate) and every is not None:
+        raise UsageError(
+            f"--every: found '{every}' where nothing is evaluated; give --evaluate too"
+        )
+    return run
+
+
+def _listed(metrics: str | Sequence[str]) -> str | list[str]:
+    return metrics if isinstance(metrics, str) else list(metrics)
 
 
 def _at_most_one(lengths: list[str]) -> None:

@@ -54,6 +54,19 @@ def _period(text: str) -> str:
     return text
 
 
+def _period_or_auto(text: str) -> str:
+    return text if text == "auto" else _period(text)
+
+
+def _metrics(value: object) -> object:
+    """ "fd10k, prdc2k" and ["fd10k", "prdc2k"] -> ("fd10k", "prdc2k"); "none" -> ()."""
+    if isinstance(value, str):
+        value = [] if value == "none" else value.split(",")
+    if not isinstance(value, list):
+        return value
+    return tuple(item.strip() if isinstance(item, str) else item for item in value)
+
+
 def _image_size(value: object) -> object:
     """64 -> (64, 64), "28x20" -> (28, 20), [28, 20] -> (28, 20)."""
     if isinstance(value, int) and not isinstance(value, bool):
@@ -180,6 +193,27 @@ class Output:
 
 
 @dataclass(frozen=True, kw_only=True, config=CHECKED)
+class Evaluate:
+    """What is measured during training, and when; the best generator is kept."""
+
+    metrics: Annotated[tuple[str, ...], BeforeValidator(_metrics)] = ("fd",)
+    """Metrics, each with its number of images: "fd10k,prdc2k"; without one it is 2,000, or less in
+    short runs; with few real images it is lowered; none: nothing is measured."""
+
+    every: Annotated[str, AfterValidator(_period_or_auto)] = "auto"
+    """Measure this often, and at the end; auto: after epochs, as long as all of it takes less than
+    5 % of the training time."""
+
+    best: str = ""
+    """The value by which the best generator is kept, such as prdc.coverage; empty: the first one of
+    the first metric."""
+
+    features: str = "auto"
+    """What images are compared in: classifier, random or pixels; auto: a classifier that comes with
+    the package, otherwise random."""
+
+
+@dataclass(frozen=True, kw_only=True, config=CHECKED)
 class Watchdog:
     """What happens when a run goes wrong: `stop` it, or `warn` and go on."""
 
@@ -208,6 +242,7 @@ class Run:
     optim: Optim
     train: Train
     output: Output
+    evaluate: Evaluate
     watchdog: Watchdog
 
 
@@ -223,6 +258,7 @@ SECTIONS: Final[dict[str, type[Any]]] = {
     "optim": Optim,
     "train": Train,
     "output": Output,
+    "evaluate": Evaluate,
     "watchdog": Watchdog,
 }
 LENGTHS: Final = ("epochs", "images", "minutes")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,27 +20,58 @@ if TYPE_CHECKING:
     from ganvas.comparison.table import Column
     from ganvas.data.inspection import Inspection
     from ganvas.metrics.evaluate import Row
+    from ganvas.training.loop import Trained
+
+
+def evaluations(result: Trained) -> None:
+    """The last and the best evaluation of a run, and what evaluating took."""
+    if not result.last or not result.best:
+        return
+
+    def said(rows: Sequence[Row]) -> str:
+        return ", ".join(
+            f"{row.metric} " + " ".join(f"{key} {_text(row.values[key])}" for key in row.values)
+            for row in rows
+        )
+
+    last, best = result.last, result.best
+    at = f"step {best[0].step:,}, {best[0].images:,} images: {result.folder / 'best'}"
+    if best == last:
+        typer.echo(f"  last and best: {said(last)}; {at}")
+    else:
+        typer.echo(f"  last: {said(last)}")
+        typer.echo(f"  best: {said(best)}; {at}")
+    floors = ", ".join(
+        f"{row.metric} " + " ".join(f"{key} {_text(row.floor[key])}" for key in row.floor)
+        for row in last
+        if row.floor
+    )
+    share = 100 * result.evaluation_seconds / max(result.seconds, 1e-9)
+    typer.echo(
+        f"  real images: {floors or 'not measured'}; evaluating took "
+        f"{result.evaluation_seconds:,.1f} s, {share:.1f} % of the training time"
+    )
+
+
+def _text(value: float | None) -> str:
+    if value is None:
+        return ""
+    return f"{value:.1f}" if abs(value) >= 100 else f"{round(value, 9):.4g}"
 
 
 def metrics(rows: list[Row]) -> None:
     """A table of measured values, and what they were measured with."""
-
-    def text(value: float | None) -> str:
-        if value is None:
-            return ""
-        return f"{value:.1f}" if abs(value) >= 100 else f"{round(value, 9):.4g}"
-
     lines = []
     for row in rows:
         for key, value in row.values.items():
             low, high = row.intervals.get(key, (None, None))
-            interval = f"{text(low)} to {text(high)}" if low is not None else ""
+            interval = f"{_text(low)} to {_text(high)}" if low is not None else ""
             lines.append(
                 [
                     f"{row.metric} {key}",
-                    text(value),
+                    _text(value),
                     interval,
-                    text(row.floor.get(key)),
+                    _text(row.floor.get(key)),
                     row.extractor,
                 ]
             )

@@ -77,7 +77,8 @@ class Generator:
         """Latents (n, dims), n at most GROUP, to uint8 images (n, C, H, W)."""
         padded = torch.zeros(GROUP, self.latent.dims)
         padded[: len(latents)] = latents
-        return draw(self.net, padded, self.model)[: len(latents)]
+        device = next(self.net.parameters()).device
+        return draw(self.net, padded.to(device), self.model)[: len(latents)]
 
 
 def draw(net: nn.Module, latents: Tensor, model: Model) -> Pixels:
@@ -128,22 +129,36 @@ def _norms(net: nn.Module) -> list[_BatchNorm]:
     return [module for module in net.modules() if isinstance(module, _BatchNorm)]
 
 
-def save_generator(folder: Path, run: Run, net: nn.Module, shape: Shape, images_seen: int) -> None:
-    """Write a generator that `load` reads: config.json, model.safetensors and a card."""
+def snapshot(run: Run, net: nn.Module, shape: Shape, images_seen: int) -> Generator:
+    """A copy of a net in training, on the processor: what `load` finds once it has been saved."""
+    if run.model.sample_mode == "batch":
+        net = with_standing_statistics(net, run.latent)
+    weights = {
+        key: value.detach().cpu().clone(memory_format=torch.contiguous_format)
+        for key, value in net.state_dict().items()
+    }
+    with torch.device("meta"):
+        copied = run.model.generator(shape, run.latent.dims)
+    copied.load_state_dict(weights, assign=True)
+    copied.eval().requires_grad_(False)
+    return Generator(copied, run.model, run.latent, shape, run.recipe, images_seen)
+
+
+def save_generator(folder: Path, run: Run, generator: Generator) -> None:
+    """Write a run's generator as `load` reads it: config.json, model.safetensors and a card."""
     tables = config.to_tables(run)
     settings = {
         "format": FORMAT,
         "recipe": run.recipe,
         "model": tables["model"],
         "latent": tables["latent"],
-        "shape": list(shape),
+        "shape": list(generator.shape),
     }
-    if run.model.sample_mode == "batch":
-        net = with_standing_statistics(net, run.latent)
-    weights = {key: value.detach().cpu().contiguous() for key, value in net.state_dict().items()}
-    write_file(folder / _WEIGHTS, save(weights, {"images_seen": str(images_seen)}))
+    content = save(generator.net.state_dict(), {"images_seen": str(generator.images_seen)})
+    card = _card(run, generator.shape, generator.images_seen)
+    write_file(folder / _WEIGHTS, content)
     write_file(folder / _CONFIG, json.dumps(settings, indent=1).encode())
-    write_file(folder / "README.md", _card(run, shape, images_seen).encode())
+    write_file(folder / "README.md", card.encode())
 
 
 def _card(run: Run, shape: Shape, images_seen: int) -> str:

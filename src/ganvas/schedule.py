@@ -56,8 +56,9 @@ class Schedule:
         """The run's length in steps; None if a clock decides."""
         if train.epochs is not None:
             return train.epochs * self.steps_per_epoch
-        if train.images is None:
-            return None
-        per_epoch = self.images_at(self.steps_per_epoch)
-        epochs, rest = divmod(train.images, per_epoch)
+        return None if train.images is None else self.steps_for(train.images)
+
+    def steps_for(self, images: int) -> int:
+        """The least number of steps that show so many real images."""
+        epochs, rest = divmod(images, self.images_at(self.steps_per_epoch))
         return epochs * self.steps_per_epoch + math.ceil(rest / self.images_per_step)

@@ -155,12 +155,11 @@ def test_a_run_keeps_its_rows(
         ganvas.evaluate(run, split="train", metrics="fd")
 
 
-def test_a_saved_generator_needs_a_data_set(tiny_run: Path, tiny_npz: Path) -> None:
+def test_a_saved_generator_needs_a_data_set(tiny_run: Path, tiny_npz: Path, tmp_path: Path) -> None:
+    copy = shutil.copytree(tiny_run / "generator", tmp_path / "generator")
     with pytest.raises(UsageError, match="--data"):
-        ganvas.evaluate(tiny_run / "generator", split="train")
-    (row,) = ganvas.evaluate(
-        tiny_run / "generator", data=tiny_npz, split="train", metrics=["kd"], num=20
-    )
+        ganvas.evaluate(copy, split="train")
+    (row,) = ganvas.evaluate(copy, data=tiny_npz, split="train", metrics=["kd"], num=20)
     assert row.images == 192 and row.step is None and row.metric == "kd20"
 
 
@@ -216,7 +215,7 @@ IMAGES = np.random.default_rng(0).integers(0, 256, (20, 28, 28), dtype=np.uint8)
         ({"images": np.full((20, 28, 28), np.nan)}, [], "NaN"),
         ({"images": np.array([{}] * 20, object)}, [], ""),
         ({"images": IMAGES}, ["--metrics", "fud"], "unknown metric 'fud'"),
-        ({"images": IMAGES}, ["--metrics", "fid"], "add --features inception, or take fd"),
+        ({"images": IMAGES}, ["--metrics", "fid"], "choose the features inception, or take fd"),
         ({"images": IMAGES}, ["--metrics", "classes", "--features", "pixels"], "a classifier"),
         ({"images": IMAGES}, ["--features", "vgg"], "--features: found 'vgg'"),
         ({"images": IMAGES}, ["--split", "valid"], "--split: found 'valid'"),

@@ -35,8 +35,8 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     return clock
 
 
-def state(step: int = 0, seconds: float = 0.0, memory: dict[str, float] | None = None) -> Any:
-    return SimpleNamespace(step=step, seconds=seconds, memory=memory or {})
+def state(step: int = 0) -> Any:
+    return SimpleNamespace(step=step, memory={})
 
 
 def steps_until_over(length: Length, state: Any, clock: Clock, seconds: float) -> int:
@@ -83,9 +83,9 @@ def test_at_least_one_step_is_made(clock: Clock) -> None:
 
 
 def test_time_of_earlier_sittings_counts(clock: Clock) -> None:
-    s = state(step=100, seconds=30.0)
-    length = Length(Train(minutes=1), SCHEDULE, s, begun=clock.now)
-    assert steps_until_over(length, s, clock, 1.0) == 100 + 30 - 4
+    s = state(step=100)
+    length = Length(Train(minutes=1), SCHEDULE, s, begun=clock.now, used=30.0, longest=2.0)
+    assert steps_until_over(length, s, clock, 1.0) == 100 + 30 - 4 - 2 * 2
     assert s.memory == {"over": 1.0}
     clock.now = 0.0
     assert Length(Train(minutes=1), SCHEDULE, s, begun=0.0).over()  # whatever time there is

@@ -696,13 +696,15 @@ def test_a_batch_of_one_for_batch_norm_is_said_before_training(
 
 
 def long_run(config_file: Path, target: Path) -> Path:
-    """The tiny run's settings with 80 steps and a checkpoint every 5 of them, as a file."""
+    """The tiny run's settings, evaluated, with 80 steps and a checkpoint every 5, as a file."""
     text = config_file.read_text()
     for old, new in (
         ("epochs = 3", "epochs = 20"),
         ('checkpoint = "1 epoch"', 'checkpoint = "5 steps"'),
         ('sample = "1 epoch"', 'sample = "19 steps"'),
         ('log = "2 steps"', 'log = "7 steps"'),
+        ("metrics = []", 'metrics = ["fd20"]'),
+        ('every = "auto"', 'every = "6 steps"'),
     ):
         assert text.count(old) == 1, old
         text = text.replace(old, new)

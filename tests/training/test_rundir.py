@@ -129,7 +129,7 @@ def test_rewinding_drops_what_will_be_logged_again(folder: RunFolder) -> None:
     first_lines = folder.log.read_bytes()[: folder.log.read_bytes().index(b'{"step": 6')]
     with folder.log.open("a") as file:
         file.write('{"step": 10, "D/lo')
-    folder.rewind_log(5)
+    folder.rewind(5)
     assert folder.log.read_bytes() == first_lines
     log(folder, 6)
     assert [line["step"] for line in folder.read_log()] == [2, 4, 6]
@@ -137,9 +137,9 @@ def test_rewinding_drops_what_will_be_logged_again(folder: RunFolder) -> None:
 
 def test_rewinding_keeps_the_line_of_that_very_step(folder: RunFolder) -> None:
     log(folder, 2, 4, 6)
-    folder.rewind_log(4)
+    folder.rewind(4)
     assert [line["step"] for line in folder.read_log()] == [2, 4]
-    folder.rewind_log(0)
+    folder.rewind(0)
     assert folder.read_log() == []
 
 
@@ -157,6 +157,28 @@ def test_checkpoints_are_in_order_and_the_newest_are_kept(folder: RunFolder) -> 
     assert [path.name for path in folder.checkpoints()] == ["step-00000010", "step-00000100"]
     folder.prune_checkpoints(5)
     assert len(folder.checkpoints()) == 2
+
+
+def test_the_best_checkpoint_is_not_pruned(folder: RunFolder) -> None:
+    for step in (1, 2, 3, 4):
+        folder.checkpoint(step).mkdir()
+    folder.prune_checkpoints(1, best=2)
+    assert [folder.step_of(path) for path in folder.checkpoints()] == [2, 4]
+    folder.prune_checkpoints(1, best=4)
+    assert [folder.step_of(path) for path in folder.checkpoints()] == [4]
+
+
+def test_rewinding_drops_rows_of_later_steps_and_keeps_all_others(folder: RunFolder) -> None:
+    assert folder.read_metrics() == []
+    folder.append_metrics([{"metric": "fd", "step": step} for step in (2, 4, None)])
+    with folder.metrics.open("a") as file:
+        file.write("a note")
+    folder.append_metrics([{"metric": "fd", "step": 6}])
+    assert [row["step"] for row in folder.read_metrics()] == [2, 4, None, 6]
+    folder.rewind(3)
+    lines = folder.metrics.read_text().splitlines()
+    assert lines[2] == "a note" and len(lines) == 3
+    assert [row["step"] for row in folder.read_metrics()] == [2, None]
 
 
 @pytest.mark.parametrize("content", [b"", b"{", b"\xff"])

@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Final, get_args
 
 import numpy as np
 
 from ganvas import config
-from ganvas.config import Preprocess
+from ganvas.config import Preprocess, Run
 from ganvas.data.catalogue import open_dataset
 from ganvas.data.prepare import fingerprint, load_images
 from ganvas.errors import UsageError
-from ganvas.files import write_file
 from ganvas.images import ImageSet, Pixels, grid, scale_for, write_png
 from ganvas.metrics import features as extraction
 from ganvas.metrics.features import Choice, Extractor
@@ -37,8 +36,11 @@ from ganvas.metrics.progress import watched
 from ganvas.protocols import Dataset, Split
 from ganvas.registry import DATASETS, METRICS, closest
 from ganvas.sampling import Generator, load
+from ganvas.schedule import Schedule
 from ganvas.training.rundir import RunFolder
 
+TRIAL: Final = 64
+"""Real images on which it is found out whether a metric can be measured."""
 DEFAULT: Final = ("fd", "kd", "prdc", "classes", "memorisation")
 
 
@@ -85,6 +87,23 @@ class Row:
         """The row for JSON: what is not finite becomes null."""
         return {key: _finite(value) for key, value in dataclasses.asdict(self).items()}
 
+    @classmethod
+    def of_json(cls, found: Mapping[str, Any]) -> Row:
+        """The row that `as_json` made `found` of; TypeError or ValueError if it is none."""
+
+        def number(value: float | None) -> float:
+            return math.nan if value is None else float(value)
+
+        values, floor = (
+            {key: number(value) for key, value in dict(found.get(part, {})).items()}
+            for part in ("values", "floor")
+        )
+        intervals = {
+            key: (number(low), number(high))
+            for key, (low, high) in dict(found.get("intervals", {})).items()
+        }
+        return cls(**{**found, "values": values, "floor": floor, "intervals": intervals})
+
 
 def evaluate(
     what: str | Path,
@@ -103,7 +122,8 @@ def evaluate(
 
     Args:
         what: a run folder, a saved generator, an .npz file or a folder of pictures.
-        data: a data set's name, a folder of pictures or an .npz file; a run has its own.
+        data: a data set's name, a folder of pictures or an .npz file; a run, and the generators
+            in its folder, have their own.
         metrics: short names, as "fd,prdc" or a sequence; without them fd, kd, prdc, classes and
             memorisation, and those of them that cannot be measured say why. In Inception's
             features fd, kd and classes are fid, kid and is, by either name.
@@ -126,19 +146,18 @@ def evaluate(
         raise UsageError(f"--num: found {num}; allowed: 2 or more")
     if split not in get_args(Split):
         raise UsageError(f"--split: found '{split}'; allowed: test or train")
-    if features not in get_args(Choice):
-        raise UsageError(f"--features: found '{features}'; {closest('', get_args(Choice))}")
+    check_features(features, "--features")
     if pairs is not None and "memorisation" not in names:
         raise UsageError("--pairs: found without memorisation; add it to --metrics")
     root = Path(data_root) if data_root else None
-    folder = RunFolder(Path(what))
+    folder = _run_folder(Path(what))
     run = config.load(folder.config) if folder.config.is_file() else None
     made = _open(what)
     if data is None and run is None:
         raise UsageError(f"--data: '{what}' does not say what to compare with; name a data set")
     dataset: Dataset = run.data if run and data is None else open_dataset(data or "")
     preprocess = run.preprocess if run else Preprocess()
-    train, test = _splits(dataset, preprocess, split, root)
+    train, test = splits(dataset, preprocess, split, root)
     for images in (train, test):
         if images is not None and images.shape != made.shape:
             raise UsageError(
@@ -147,9 +166,8 @@ def evaluate(
             )
 
     # so many of each: fakes, reference images, and real ones that stand in for fakes
-    reference, stand_ins = _parts(train, test, split, seed)
     available = num if isinstance(made, Generator) else len(made)
-    num = min(num, available, len(reference), len(stand_ins))
+    num = min(num, available, most(train, test))
     if num < 2:
         raise UsageError(f"'{what}': found {num} images to compare; at least 2 are needed")
     extractor = extraction.choose(features, dataset, train, test, root)
@@ -159,60 +177,127 @@ def evaluate(
         fakes = made.sample(num, seed)
     else:
         fakes = made.images[drawn(len(made), num, seed, "fakes")]
-    real = Side(reference[:num], extractor)
-    other = Side(stand_ins[:num], extractor)
+    comparison = Comparison(dataset, preprocess, train, test, split, seed, extractor, num)
     side = Side(fakes, extractor, is_real=False)
-    bench = Bench(
-        real,
-        _first(train, preprocess.first),
-        real if split == "test" else other if test is not None else None,
-        train.images[-10_000:][:1000] if split == "test" else train.images[:0],
-    )
     picture = Path(pairs) if pairs else folder.path / "memorisation.png" if run else None
 
     rows = []
     for name in names:
         try:
-            measured = MEASURES[name](bench, side)
-            floor = floor_of(name, bench, other, measured, seed)
+            row, memory = comparison.measure(name, side)
         except UsageError as error:
             if metrics is not None:
                 raise UsageError(f"--metrics {name}: {error}") from None
-            measured, floor = Measured({}, {}, ()), {}
-            reason = str(error)
-        else:
-            reason = ""
-        if measured.pairs is not None and picture is not None:
-            _write_pairs(picture, measured.pairs, fakes, bench.train.images)
-        used = extraction.pixels() if name in ON_PIXELS else extractor
-        rows.append(
-            Row(
-                metric=f"{called(name, used)}{_short(num)}",
-                values=measured.values,
-                intervals=measured.intervals,
-                floor=floor,
-                reason=reason,
-                settings={METRICS.name_of(c): dataclasses.asdict(c) for c in measured.components},
-                num_fake=num,
-                num_reference=num,
-                data=_named(dataset),
-                split=split if split == "test" or test is not None else "train, one half",
-                fingerprint=fingerprint(real.images),
-                extractor=used.name,
-                extractor_sha256=used.sha256,
-                extractor_accuracy=used.accuracy,
-                note=used.note,
-                resize=_resizing(preprocess, used, name, real.images),
-                seed=seed,
-                recipe=made.recipe if isinstance(made, Generator) else "",
-                images=made.images_seen if isinstance(made, Generator) else None,
-                step=_step(folder, made) if run else None,
-                picture=str(picture) if measured.pairs and picture else "",
-            )
-        )
+            row, memory = comparison.row(name, Measured({}, {}, ()), {}, str(error)), None
+        if memory is not None and picture is not None:
+            _write_pairs(picture, memory, fakes, comparison.bench.train.images)
+            row = replace(row, picture=str(picture))
+        if isinstance(made, Generator):
+            step = _step(folder, run, made) if run else None
+            row = replace(row, recipe=made.recipe, images=made.images_seen, step=step)
+        rows.append(row)
     if run:
-        _append(folder.path / "metrics.jsonl", [row for row in rows if row.values])
+        folder.append_metrics([row.as_json() for row in rows if row.values])
     return rows
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Real images, and how they are looked at: all that fakes are compared with."""
+
+    dataset: Dataset
+    preprocess: Preprocess
+    train: ImageSet
+    """All training images, `preprocess.first` or not."""
+    test: ImageSet | None
+    split: Split
+    seed: int
+    extractor: Extractor
+    num: int
+    """Reference images, and as many real ones that stand in for fakes; at most `most`."""
+
+    @cached_property
+    def _sides(self) -> tuple[Side, Side]:
+        """Reference images, and real images that stand in for fakes, drawn at random."""
+        train, test, seed, num = self.train, self.test, self.seed, self.num
+        if test is None:
+            order = drawn(len(train), len(train), seed, "halves")
+            half = len(order) // 2
+            chosen = train.images[order[:half][:num]], train.images[order[half:][:num]]
+        else:
+            one, two = (test, train) if self.split == "test" else (train, test)
+            chosen = (
+                one.images[drawn(len(one), num, seed, "reference")],
+                two.images[drawn(len(two), num, seed, "floor")],
+            )
+        return Side(chosen[0], self.extractor), Side(chosen[1], self.extractor)
+
+    @cached_property
+    def bench(self) -> Bench:
+        real, other = self._sides
+        on_test = self.split == "test"
+        return Bench(
+            real,
+            ImageSet(self.train.images[: self.preprocess.first]),
+            real if on_test else other if self.test is not None else None,
+            self.train.images[-10_000:][:1000] if on_test else self.train.images[:0],
+        )
+
+    def measure(self, name: str, fakes: Side) -> tuple[Row, Memory | None]:
+        """The row of a metric, without what made the fakes, and pairs for a picture.
+
+        Raises:
+            UsageError: it cannot be measured.
+        """
+        measured = MEASURES[name](self.bench, fakes)
+        return self.row(name, measured, self.floor(name, measured)), measured.pairs
+
+    def floor(self, name: str, measured: Measured) -> dict[str, float]:
+        """The values for real images; `measured` says of which values."""
+        return floor_of(name, self.bench, self._sides[1], measured, self.seed)
+
+    def trial(self, name: str) -> Measured:
+        """The metric of a few real images: whether it can be measured, and what values it has."""
+        few = self.bench.few(TRIAL)
+        return MEASURES[name](few, Side(self._sides[1].images[:TRIAL], self.extractor, False))
+
+    def row(self, name: str, measured: Measured, floor: dict[str, float], reason: str = "") -> Row:
+        used = extraction.pixels() if name in ON_PIXELS else self.extractor
+        real = self.bench.reference.images
+        halves = self.split == "train" and self.test is None
+        return Row(
+            metric=f"{called(name, used)}{short(self.num)}",
+            values=measured.values,
+            intervals=measured.intervals,
+            floor=floor,
+            reason=reason,
+            settings={METRICS.name_of(c): dataclasses.asdict(c) for c in measured.components},
+            num_fake=self.num,
+            num_reference=self.num,
+            data=_named(self.dataset),
+            split="train, one half" if halves else self.split,
+            fingerprint=fingerprint(real),
+            extractor=used.name,
+            extractor_sha256=used.sha256,
+            extractor_accuracy=used.accuracy,
+            note=used.note,
+            resize=_resizing(self.preprocess, used, name, real),
+            seed=self.seed,
+            recipe="",
+            images=None,
+            step=None,
+            picture="",
+        )
+
+
+def check_features(choice: str, option: str) -> None:
+    if choice not in get_args(Choice):
+        raise UsageError(f"{option}: found '{choice}'; {closest('', get_args(Choice))}")
+
+
+def most(train: ImageSet, test: ImageSet | None) -> int:
+    """How many images there are of both reference and real ones that stand in for fakes."""
+    return len(train) // 2 if test is None else min(len(train), len(test))
 
 
 # What is compared with what
@@ -227,19 +312,22 @@ def _names(metrics: str | Sequence[str] | None, features: Choice) -> list[str]:
     if metrics is None:
         return list(DEFAULT)
     given = metrics.split(",") if isinstance(metrics, str) else metrics
-    names = list(dict.fromkeys(name.strip() for name in given))
-    plain = {inception: name for name, inception in IN_INCEPTION.items()}
-    if features == "inception":
-        names = list(dict.fromkeys(plain.get(name, name) for name in names))
-    for name in names:
-        if name in plain:
-            raise UsageError(
-                f"--metrics: '{name}' is measured in Inception's features; add --features "
-                f"inception, or take {plain[name]}"
-            )
-        if name not in MEASURES:
-            raise UsageError(f"--metrics: unknown metric '{name}'; {closest(name, MEASURES)}")
-    return names
+    return list(dict.fromkeys(own_name(name.strip(), features, "--metrics") for name in given))
+
+
+def own_name(name: str, features: str, option: str) -> str:
+    """A metric's name in MEASURES: that of fid is fd; UsageError if there is none in `features`."""
+    own = {inception: plain for plain, inception in IN_INCEPTION.items()}
+    if name in own and features == "inception":
+        return own[name]
+    if name in own:
+        raise UsageError(
+            f"{option}: '{name}' is measured in Inception's features; choose the features "
+            f"inception, or take {own[name]}"
+        )
+    if name not in MEASURES:
+        raise UsageError(f"{option}: unknown metric '{name}'; {closest(name, MEASURES)}")
+    return name
 
 
 def _open(what: str | Path) -> Generator | ImageSet:
@@ -250,7 +338,7 @@ def _open(what: str | Path) -> Generator | ImageSet:
     return load(what)
 
 
-def _splits(
+def splits(
     dataset: Dataset, preprocess: Preprocess, split: Split, root: Path | None
 ) -> tuple[ImageSet, ImageSet | None]:
     """All training images, and the test images if there are any."""
@@ -264,30 +352,10 @@ def _splits(
         return train, None
 
 
-def _parts(
-    train: ImageSet, test: ImageSet | None, split: Split, seed: int
-) -> tuple[Pixels, Pixels]:
-    """Reference images, and real images that stand in for fakes, each in a random order."""
-    if test is None:
-        order = drawn(len(train), len(train), seed, "halves")
-        half = len(order) // 2
-        return train.images[order[:half]], train.images[order[half:]]
-    two = (test, train) if split == "test" else (train, test)
-    reference, stand_ins = (
-        real.images[drawn(len(real), len(real), seed, purpose)]
-        for real, purpose in zip(two, ("reference", "floor"), strict=True)
-    )
-    return reference, stand_ins
-
-
-def _first(images: ImageSet, num: int | None) -> ImageSet:
-    return ImageSet(images.images[:num])
-
-
 # Rows
 
 
-def _short(num: int) -> str:
+def short(num: int) -> str:
     return f"{num // 1000}k" if num % 1000 == 0 else str(num)
 
 
@@ -313,12 +381,17 @@ def _resizing(preprocess: Preprocess, extractor: Extractor, name: str, images: P
     return "; ".join(step for step in steps if not step.endswith("none")) or "none"
 
 
-def _step(folder: RunFolder, made: Generator | ImageSet) -> int | None:
+def _run_folder(what: Path) -> RunFolder:
+    """The run folder that `what` is, or whose generator it is."""
+    inside = what.name in ("best", "generator") and not RunFolder(what).config.is_file()
+    return RunFolder(what.parent if inside else what)
+
+
+def _step(folder: RunFolder, run: Run, made: Generator) -> int | None:
     """The step at which the generator was saved, by the images that it had been shown."""
-    if not isinstance(made, Generator) or not folder.log.is_file():
-        return None
-    steps = [line["step"] for line in folder.read_log() if line.get("images") == made.images_seen]
-    return int(steps[-1]) if steps and steps[-1] else None
+    schedule = Schedule.of(run, int(folder.read_environment()["data"]["images"]))
+    step = schedule.steps_for(made.images_seen)
+    return step if schedule.images_at(step) == made.images_seen else None
 
 
 def _finite(value: Any) -> Any:
@@ -327,13 +400,6 @@ def _finite(value: Any) -> Any:
     if isinstance(value, tuple):
         return [_finite(item) for item in value]
     return None if isinstance(value, float) and not math.isfinite(value) else value
-
-
-def _append(path: Path, rows: list[Row]) -> None:
-    old = path.read_bytes() if path.is_file() else b""
-    if old and not old.endswith(b"\n"):
-        old += b"\n"
-    write_file(path, old + b"".join(json.dumps(r.as_json()).encode() + b"\n" for r in rows))
 
 
 def _write_pairs(path: Path, memory: Memory, fakes: Pixels, train: Pixels) -> None:

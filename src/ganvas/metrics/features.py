@@ -177,8 +177,12 @@ def choose(
     train: ImageSet,
     test: ImageSet | None,
     root: Path | None = None,
+    *,
+    quickly: bool = False,
 ) -> Extractor:
     """The extractor for a data set: a bundled classifier, one trained now, or another.
+
+    With `quickly`, auto trains none and takes a random net instead.
 
     Raises:
         UsageError: a classifier is asked for and there are no labels, one class or too few images;
@@ -199,6 +203,8 @@ def choose(
         if min(train.shape[1:]) < classifier.SMALLEST:
             return replace(pixels(), note="images too small for a net")
         return random_net(train.shape, f"the training images have {lack}")
+    if quickly and choice == "auto":
+        return random_net(train.shape, "no classifier comes with these images")
     return _trained(train, test)
 
 

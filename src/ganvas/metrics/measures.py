@@ -76,6 +76,16 @@ class Bench:
     kept: NDArray[np.int64] | None = None
     """Which training images memorisation compares with; None: all."""
 
+    def few(self, num: int) -> Bench:
+        """The first `num` images of each kind."""
+        unseen = self.unseen and Side(self.unseen.images[:num], self.unseen.extractor, False)
+        return Bench(
+            Side(self.reference.images[:num], self.reference.extractor, False),
+            ImageSet(self.train.images[:num]),
+            unseen,
+            self.held_out[:num],
+        )
+
 
 # One function a short name: the real images and the fakes to numbers
 

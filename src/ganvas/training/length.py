@@ -18,19 +18,29 @@ MEASURED: Final = 0.02
 class Length:
     """A run's length. With minutes, `total` is a forecast until the time is up.
 
-    The minutes begin at `begun` (of time.perf_counter), and those of earlier sittings count. The
-    last step is the one after which what is due at the end can still be written in time.
+    The minutes began at `begun` (of time.perf_counter), but for the seconds `used` in earlier
+    sittings. The last step is the one after which what is due at the end can still be written in
+    time; `longest` is what is known of that before anything was due.
     """
 
-    def __init__(self, train: Train, schedule: Schedule, state: State, begun: float) -> None:
+    def __init__(
+        self,
+        train: Train,
+        schedule: Schedule,
+        state: State,
+        begun: float,
+        *,
+        used: float = 0.0,
+        longest: float = 0.0,
+    ) -> None:
         self.total = schedule.total_steps(train)
         """Steps, in all sittings; None until they can be told."""
         self._state = state
-        self._longest = 0.0
+        self._longest = longest
         self._deadline: float | None = None
         if train.minutes is not None:
             self._budget = 60 * train.minutes
-            self._deadline = begun + self._budget - state.seconds
+            self._deadline = begun + self._budget - used
             self._first_step, self._start = state.step, time.perf_counter()
 
     def over(self) -> bool:

@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import signal
-import threading
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 import torch
@@ -21,15 +17,18 @@ from ganvas.data.loader import Loader
 from ganvas.data.prepare import fingerprint, load_images
 from ganvas.errors import RunError, UsageError
 from ganvas.images import ImageSet, Pixels, grid, scale_for, to_float, write_png
+from ganvas.metrics.evaluate import Row
 from ganvas.plots import animate, plot_losses
-from ganvas.sampling import draw_sheet, save_generator
+from ganvas.sampling import draw_sheet, save_generator, snapshot
 from ganvas.schedule import Schedule
 from ganvas.seeds import stream
+from ganvas.training.evaluation import Evaluation, make_plan
 from ganvas.training.length import Length
 from ganvas.training.progress import Reporter
 from ganvas.training.rundir import RunFolder, environment
-from ganvas.training.state import State, load_checkpoint, new_state, save_checkpoint
+from ganvas.training.state import State, is_finite, load_checkpoint, new_state, save_checkpoint
 from ganvas.training.steps import Steps, check_device, obstacle
+from ganvas.training.stopping import signals
 from ganvas.training.updates import Alternating, inference
 from ganvas.training.watchdog import Alarm, check_losses, check_samples
 
@@ -46,6 +45,12 @@ class Trained:
     """Training time, over all sittings."""
     finished: bool
     """False if the run was stopped by a signal; `--resume` goes on with it."""
+    last: tuple[Row, ...] = ()
+    """The newest evaluation: a row a metric."""
+    best: tuple[Row, ...] = ()
+    """The evaluation of the best generator, which is in the folder `best`."""
+    evaluation_seconds: float = 0.0
+    """What evaluations took besides, over all sittings."""
 
 
 def fit(
@@ -74,9 +79,7 @@ def fit(
     with torch.random.fork_rng([device] if device.type == "cuda" else []):
         session = _open(run, folder, reporter, device, data_root, resume, checkpoint)
         try:
-            return _train(
-                session, Length(run.train, session.schedule, session.state, begun), reporter
-            )
+            return _train(session, _length(session, begun), reporter)
         except (torch.OutOfMemoryError, MemoryError) as error:
             raise RunError(_no_memory(run, error)) from error
         except RuntimeError as error:
@@ -104,6 +107,7 @@ class _Session:
     events: SummaryWriter
     logged: int
     """Up to this step the log is there already: the newest checkpoint's, on resuming."""
+    evaluation: Evaluation
 
 
 def _open(
@@ -121,6 +125,7 @@ def _open(
     schedule = Schedule.of(run, len(data))
     state = new_state(run, data.shape, device)
     _check_last_batch(run, schedule, state)
+    plan = make_plan(run, data, data_root)
     about_data = {"images": len(data), "shape": data.shape, "sha256": fingerprint(data.images)}
     record = environment(device, state.precision, about_data)
     logged = 0
@@ -130,11 +135,12 @@ def _open(
         if folder.checkpoints():
             load_checkpoint(state, checkpoint or folder.checkpoints()[-1])
             logged = folder.step_of(folder.checkpoints()[-1])
-        folder.rewind_log(logged)
+        folder.rewind(logged)
     else:
         folder.create(run, record)
     reals = _some_reals(run, data)
     _write_sheet(folder.reals, run, reals)
+    events = SummaryWriter(str(folder.path), purge_step=logged + 1 if resume else None)
     return _Session(
         run=run,
         folder=folder,
@@ -146,13 +152,21 @@ def _open(
             data.images, schedule, run.train.order, run.seed, run.model.value_range, device
         ),
         grid_latents=_grid_latents(run).to(device),
-        events=SummaryWriter(str(folder.path), purge_step=logged + 1 if resume else None),
+        events=events,
         logged=logged,
+        evaluation=Evaluation(run, folder, plan, schedule, state, events, logged),
     )
+
+
+def _length(session: _Session, begun: float) -> Length:
+    state, plan = session.state, session.evaluation.plan
+    used = state.seconds + state.evaluation_seconds - plan.seconds  # which lie after `begun`
+    return Length(session.run.train, session.schedule, state, begun, used=used, longest=plan.cost)
 
 
 def _train(session: _Session, length: Length, reporter: Reporter) -> Trained:
     run, state, schedule, folder = session.run, session.state, session.schedule, session.folder
+    evaluation = session.evaluation
     every = {
         "log": schedule.steps(run.output.log),
         "sample": schedule.steps(run.output.sample),
@@ -166,7 +180,7 @@ def _train(session: _Session, length: Length, reporter: Reporter) -> Trained:
     alarms: list[Alarm] = []
     last = length.over()
 
-    with _signals() as stopped:
+    with signals() as stopped:
         while not last and not stopped.is_set():
             # one step of the method
             steps.take()
@@ -179,7 +193,7 @@ def _train(session: _Session, length: Length, reporter: Reporter) -> Trained:
                 line = _log(session, time.perf_counter() - clock)
                 if (fits := length.forecast()) is not None:
                     reporter.say(_fitting(session, fits))
-                reporter.line(line, length.total)
+                reporter.line(line, length.total, evaluation.note)
                 alarms += check_losses(run.watchdog, line, state.memory)
             if state.step % every["sample"] == 0 or last:
                 alarms += _sample(session)
@@ -188,7 +202,12 @@ def _train(session: _Session, length: Length, reporter: Reporter) -> Trained:
             if any(alarm.action == "stop" for alarm in alarms):
                 break
             alarms.clear()
-            if state.step % every["checkpoint"] == 0 or last:
+            saves = state.step % every["checkpoint"] == 0 or last
+            if evaluation.is_due(last, length.total, time.perf_counter() - clock):
+                state.seconds = time.perf_counter() - clock
+                saves |= evaluation.measure(reporter)
+                clock = time.perf_counter() - state.seconds  # that was no training time
+            if saves:
                 state.seconds = time.perf_counter() - clock
                 _checkpoint(session)
             length.took(time.perf_counter() - begun)
@@ -206,7 +225,16 @@ def _train(session: _Session, length: Length, reporter: Reporter) -> Trained:
         raise RunError(
             f"stopped: {seen} (last good checkpoint: {good[-1] if good else 'none yet'})"
         )
-    return Trained(folder.path, state.step, schedule.images_at(state.step), state.seconds, last)
+    return Trained(
+        folder.path,
+        state.step,
+        schedule.images_at(state.step),
+        state.seconds,
+        last,
+        evaluation.last,
+        evaluation.best_rows,
+        state.evaluation_seconds,
+    )
 
 
 def _log(session: _Session, seconds: float) -> dict[str, float]:
@@ -282,17 +310,13 @@ def _sample_name(session: _Session) -> str:
 def _checkpoint(session: _Session) -> None:
     """Save the state and the generator, unless the nets hold NaN: then the last good ones stay."""
     run, state, folder = session.run, session.state, session.folder
-    if not all(_is_finite(net) for net in (state.G, state.D)):
+    if not all(is_finite(net) for net in (state.G, state.D)):
         return
     folder.flush_log()  # before the checkpoint, which promises that the log goes this far
     save_checkpoint(state, folder.checkpoint(state.step))
-    folder.prune_checkpoints(run.output.keep_checkpoints)
+    folder.prune_checkpoints(run.output.keep_checkpoints, session.evaluation.best)
     images = session.schedule.images_at(state.step)
-    save_generator(folder.generator, run, state.G, session.data.shape, images)
-
-
-def _is_finite(net: nn.Module) -> bool:
-    return all(bool(value.isfinite().all()) for value in net.parameters())
+    save_generator(folder.generator, run, snapshot(run, state.G, session.data.shape, images))
 
 
 # The pictures' contents, which follow from the seed
@@ -378,12 +402,13 @@ def _headline(session: _Session, total: int | None) -> str:
     channels, height, width = session.data.shape
     steps = f"{run.train.minutes:g} minutes in steps" if total is None else f"{total:,} steps"
     start = f"from step {state.step:,} " if state.step else ""
-    return (
+    headline = (
         f"{run.recipe}: {len(session.data):,} images {height}x{width}x{channels}, "
         f"{steps} of {session.schedule.images_per_step} images {start}"
         f"on {state.latents.device} in {str(state.precision).removeprefix('torch.')}, "
         f"in {session.folder.path}"
     )
+    return "\n".join(filter(None, (headline, session.evaluation.plan.about)))
 
 
 def _fitting(session: _Session, total: int) -> str:
@@ -392,25 +417,3 @@ def _fitting(session: _Session, total: int) -> str:
     return (
         f"about {epochs:.1f} epochs ({total:,} steps) fit in {session.run.train.minutes:g} minutes"
     )
-
-
-@contextmanager
-def _signals() -> Iterator[threading.Event]:
-    """Ctrl-C and SIGTERM set the event, so that the step in progress ends; a second one kills."""
-    stopped = threading.Event()
-    if threading.current_thread() is not threading.main_thread():
-        yield stopped
-        return
-    before: dict[int, Any] = {}
-
-    def stop(number: int, frame: FrameType | None) -> None:
-        stopped.set()
-        signal.signal(number, before[number])
-
-    for number in (signal.SIGINT, signal.SIGTERM):
-        before[number] = signal.signal(number, stop)
-    try:
-        yield stopped
-    finally:
-        for caught, handler in before.items():
-            signal.signal(caught, handler)

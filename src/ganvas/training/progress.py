@@ -17,7 +17,7 @@ class Reporter(Protocol):
     """Is told how a run goes."""
 
     def start(self, text: str, step: int, total: int | None) -> None: ...
-    def line(self, values: Mapping[str, float], total: int | None) -> None: ...
+    def line(self, values: Mapping[str, float], total: int | None, note: str) -> None: ...
     def say(self, message: str) -> None: ...
     def warn(self, message: str) -> None: ...
     def stop(self) -> None: ...
@@ -29,7 +29,7 @@ class Silent:
     def start(self, text: str, step: int, total: int | None) -> None:
         pass
 
-    def line(self, values: Mapping[str, float], total: int | None) -> None:
+    def line(self, values: Mapping[str, float], total: int | None, note: str) -> None:
         pass
 
     def say(self, message: str) -> None:
@@ -59,8 +59,8 @@ class Live:
             self._progress.add_task("starting", completed=step, total=total)
             self._progress.start()
 
-    def line(self, values: Mapping[str, float], total: int | None) -> None:
-        text = summary(values, total)
+    def line(self, values: Mapping[str, float], total: int | None, note: str) -> None:
+        text = summary(values, total, note)
         if self._progress:
             self._progress.update(
                 self._progress.task_ids[0],
@@ -84,18 +84,24 @@ class Live:
             self._progress = None
 
 
-def summary(values: Mapping[str, float], total: int | None) -> str:
+def summary(values: Mapping[str, float], total: int | None, note: str) -> str:
     """'epoch 3.0 · step 1,404 of 23,400 · D 0.67 · G 0.71 · 21,300 images/s · 0:02:11 left'.
 
-    Without what follows from the total, as long as that is not known.
+    Without what follows from the total, as long as that is not known. `note` is the newest
+    evaluation, between G and the speed; empty if there was none.
     """
-    of = left = ""
+    of, left = "", ""
     if total is not None:
         seconds = round((total - values["step"]) * values["seconds_per_step"])
         of = f" of {total:,}"
-        left = f" · {seconds // 3600}:{seconds // 60 % 60:02d}:{seconds % 60:02d} left"
-    return (
-        f"epoch {values['epoch']:.1f} · step {values['step']:,.0f}{of} · "
-        f"D {values['D/loss']:.3f} · G {values['G/loss']:.3f} · "
-        f"{values['images_per_second']:,.0f} images/s{left}"
-    )
+        left = f"{seconds // 3600}:{seconds // 60 % 60:02d}:{seconds % 60:02d} left"
+    parts = [
+        f"epoch {values['epoch']:.1f}",
+        f"step {values['step']:,.0f}{of}",
+        f"D {values['D/loss']:.3f}",
+        f"G {values['G/loss']:.3f}",
+        note,
+        f"{values['images_per_second']:,.0f} images/s",
+        left,
+    ]
+    return " · ".join(part for part in parts if part)

@@ -9,7 +9,7 @@ import os
 import platform
 import re
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
@@ -44,6 +44,10 @@ class RunFolder:
         return self.path / "log.jsonl"
 
     @property
+    def metrics(self) -> Path:
+        return self.path / "metrics.jsonl"
+
+    @property
     def reals(self) -> Path:
         return self.path / "reals.png"
 
@@ -59,6 +63,11 @@ class RunFolder:
     def generator(self) -> Path:
         return self.path / "generator"
 
+    @property
+    def best(self) -> Path:
+        """The generator with the best value of the metric that decides."""
+        return self.path / "best"
+
     def checkpoint(self, step: int) -> Path:
         return self.path / "checkpoints" / f"step-{step:08d}"
 
@@ -69,15 +78,18 @@ class RunFolder:
     def step_of(self, checkpoint: Path) -> int:
         return int(checkpoint.name.removeprefix("step-"))
 
-    def prune_checkpoints(self, keep: int) -> None:
+    def prune_checkpoints(self, keep: int, best: int | None = None) -> None:
+        """Remove all but the newest `keep` checkpoints and that of step `best`."""
         for old in self.checkpoints()[:-keep]:
-            shutil.rmtree(old)
+            if self.step_of(old) != best:
+                shutil.rmtree(old)
 
     def sweep(self) -> None:
         """Remove what a kill left of files and checkpoints that were being written."""
         for place in (
             self.path,
             self.generator,
+            self.best,
             *(self.path / p for p in ("checkpoints", "samples")),
         ):
             for entry in place.glob(".*"):
@@ -126,10 +138,29 @@ class RunFolder:
                 break
         return lines
 
-    def rewind_log(self, step: int) -> None:
-        """Drop what was logged after `step`, for it is about to be logged again."""
-        kept = [line for line in self.read_log() if (line["step"] or 0) <= step]
-        write_file(self.log, "".join(json.dumps(line) + "\n" for line in kept).encode())
+    def rewind(self, step: int) -> None:
+        """Drop what was logged and evaluated after `step`, for it is about to be done again."""
+        kept = [json.dumps(line) for line in self.read_log() if (line["step"] or 0) <= step]
+        write_file(self.log, "".join(line + "\n" for line in kept).encode())
+        if self.metrics.is_file():
+            rows = self.metrics.read_text(encoding="utf-8").splitlines()
+            kept = [row for row in rows if (_parsed(row).get("step") or 0) <= step]
+            write_file(self.metrics, "".join(row + "\n" for row in kept).encode())
+
+    def read_metrics(self) -> list[dict[str, Any]]:
+        """The rows of all evaluations, oldest first; what is none is left out."""
+        if not self.metrics.is_file():
+            return []
+        rows = map(_parsed, self.metrics.read_text(encoding="utf-8").splitlines())
+        return [row for row in rows if row]
+
+    def append_metrics(self, rows: Sequence[Mapping[str, Any]]) -> None:
+        """Add rows; the file is written whole."""
+        old = self.metrics.read_bytes() if self.metrics.is_file() else b""
+        if old and not old.endswith(b"\n"):
+            old += b"\n"
+        added = "".join(json.dumps(row) + "\n" for row in rows)
+        write_file(self.metrics, old + added.encode())
 
     def append_log(self, line: Mapping[str, float]) -> None:
         """Add a line; values that are not finite are written as null."""
@@ -141,6 +172,15 @@ class RunFolder:
         """Have what was logged so far on disk when this returns."""
         with writing(self.log), self.log.open("a") as file:
             os.fsync(file.fileno())
+
+
+def _parsed(text: str) -> dict[str, Any]:
+    """A line's JSON object; an empty one if it holds none."""
+    try:
+        found = json.loads(text)
+    except ValueError:
+        return {}
+    return found if isinstance(found, dict) else {}
 
 
 def next_folder(recipe: str, runs: Path = Path("runs")) -> Path:

@@ -47,6 +47,8 @@ class State:
     """Training time so far, over all sittings."""
     logged_seconds: float = 0.0
     """Training time at the last log line."""
+    evaluation_seconds: float = 0.0
+    """Time that evaluations took so far, over all sittings; no part of the training time."""
     sums: dict[str, Tensor] = field(default_factory=dict)
     """Sums of the scalars since the last log line; they keep their memory for the whole run."""
     summed: int = 0
@@ -119,6 +121,10 @@ def _adam(net: nn.Module, settings: Adam) -> torch.optim.Optimizer:
         eps=settings.eps,
         fused=True,
     )
+
+
+def is_finite(net: nn.Module) -> bool:
+    return all(bool(value.isfinite().all()) for value in net.parameters())
 
 
 # Checkpoints
@@ -196,6 +202,7 @@ def _pack(state: State) -> tuple[dict[str, Tensor], dict[str, Any]]:
         "step": state.step,
         "seconds": state.seconds,
         "logged_seconds": state.logged_seconds,
+        "evaluation_seconds": state.evaluation_seconds,
         "summed": state.summed,
         "memory": state.memory,
     }
@@ -220,6 +227,7 @@ def _unpack(state: State, tensors: dict[str, Tensor], counters: dict[str, Any]) 
     state.sums = {key: value.to(device, copy=True) for key, value in sums.items()}
     state.step, state.seconds = counters["step"], counters["seconds"]
     state.logged_seconds = counters["logged_seconds"]
+    state.evaluation_seconds = counters.get("evaluation_seconds", 0.0)
     state.summed, state.memory = counters["summed"], counters["memory"]
     torch.set_rng_state(tensors["rng.cpu"])
     state.latents.set_state(tensors["rng.latents"])

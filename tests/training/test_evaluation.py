@@ -1,0 +1,541 @@
+"""Evaluation during training: it changes nothing, says what `evaluate` says, keeps the best."""
+
+from __future__ import annotations
+
+import json
+import math
+import shutil
+import signal
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import platformdirs
+import pytest
+import torch
+from safetensors.torch import load_file
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+import ganvas
+from ganvas import commands, config
+from ganvas.config import Evaluate
+from ganvas.data.prepare import load_images
+from ganvas.errors import RunError
+from ganvas.metrics import classifier
+from ganvas.metrics.evaluate import Row
+from ganvas.sampling import load
+from ganvas.training import evaluation, loop
+from ganvas.training.evaluation import Deciding, Evaluation, Plan, make_plan, usual_count, wanted
+from ganvas.training.rundir import RunFolder
+
+Train = Callable[..., Any]
+
+
+@pytest.fixture(autouse=True, scope="module")
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    folder = tmp_path_factory.mktemp("cache")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(platformdirs, "user_cache_dir", lambda app: str(folder))
+        yield folder
+
+
+@pytest.fixture(autouse=True)
+def plain_plots(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(loop, "plot_losses", lambda path, title, lines: path.write_text(title))
+
+
+def measuring(metrics: str = "fd", every: str = "3 steps", **others: Any) -> dict[str, Any]:
+    return {"evaluate.metrics": metrics, "evaluate.every": every, **others}
+
+
+def rows_of(folder: Path) -> list[dict[str, Any]]:
+    return RunFolder(folder).read_metrics()
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {
+        path.relative_to(folder).as_posix(): path.read_bytes()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file()
+    }
+
+
+def scored(monkeypatch: pytest.MonkeyPatch, scores: dict[int, float]) -> None:
+    """Decide by these scores of the steps."""
+    monkeypatch.setattr(Deciding, "score", lambda self, rows: scores[rows[0].step])
+
+
+# It changes nothing, and says what `ganvas evaluate` says
+
+
+@pytest.mark.parametrize("model", ["quickstart", "mnist-classes"])
+def test_training_is_the_same_to_the_last_bit_with_and_without_it(
+    model: str, train_tiny: Train, tmp_path: Path
+) -> None:
+    """With dropout and BatchNorm by running statistics, and with BatchNorm by the batch."""
+    train_tiny(tmp_path / "without", **{"model.name": model})
+    train_tiny(tmp_path / "with", **{"model.name": model} | measuring("fd,prdc", "5 steps"))
+    without, with_it = contents(tmp_path / "without"), contents(tmp_path / "with")
+    same = [
+        name
+        for name in without
+        if name.startswith(("generator/", "samples/", "reals", "training"))
+        or name == "checkpoints/step-00000012/state.safetensors"
+    ]
+    assert len(same) == 9
+    assert [name for name in same if without[name] != with_it[name]] == []
+    clock = {"seconds", "images_per_second"}
+    logs = [
+        [{k: v for k, v in line.items() if k not in clock} for line in RunFolder(f).read_log()]
+        for f in (tmp_path / "without", tmp_path / "with")
+    ]
+    assert logs[0] == logs[1]
+
+
+@pytest.mark.parametrize("model", ["quickstart", "mnist-classes"])
+def test_its_rows_are_those_of_ganvas_evaluate(
+    model: str, train_tiny: Train, tmp_path: Path
+) -> None:
+    trained = train_tiny(tmp_path / "run", **{"model.name": model} | measuring("fd20,prdc"))
+    assert [row.metric for row in trained.last] == ["fd20", "prdc32"]
+    for name, num, found in (("fd", 20, trained.last[0]), ("prdc", 32, trained.last[1])):
+        (row,) = ganvas.evaluate(tmp_path / "run", metrics=name, num=num, split="train")
+        assert row == found
+    for name, num, found in (("fd", 20, trained.best[0]), ("prdc", 32, trained.best[1])):
+        (row,) = ganvas.evaluate(tmp_path / "run" / "best", metrics=name, num=num, split="train")
+        assert row == found
+
+
+def test_its_rows_are_those_of_ganvas_evaluate_on_a_test_split(tmp_path: Path) -> None:
+    trained = commands.train(
+        images=640,
+        evaluate="fd100,memorisation100",
+        settings={"preprocess.first": 700},
+        outdir=tmp_path / "run",
+        progress=False,
+    )
+    found = ganvas.evaluate(tmp_path / "run", metrics="fd,memorisation", num=100)
+    assert trained.last == tuple(replace(row, picture="") for row in found)
+    assert trained.last[0].extractor == "classifier-digits" and trained.last[0].split == "test"
+    assert (trained.last[0].step, trained.last[0].images) == (trained.steps, trained.images)
+
+
+# When
+
+
+@pytest.mark.parametrize(
+    ("every", "steps"),
+    [
+        ("3 steps", [3, 6, 9, 12]),
+        ("5steps", [5, 10, 12]),
+        ("1epoch", [4, 8, 12]),
+        ("100 images", [7, 12]),
+        ("9 epochs", [12]),
+    ],
+)
+def test_a_period_is_obeyed_and_the_end_is_measured(
+    every: str, steps: list[int], train_tiny: Train, tmp_path: Path
+) -> None:
+    trained = train_tiny(tmp_path / "run", **measuring("fd10,kd10", every))
+    found = [(row["metric"], row["step"], row["images"]) for row in rows_of(tmp_path / "run")]
+    assert found == [(name, step, 16 * step) for step in steps for name in ("fd10", "kd10")]
+    assert [row.as_json() for row in trained.last] == rows_of(tmp_path / "run")[-2:]
+    assert trained.evaluation_seconds > 0
+
+    events = EventAccumulator(str(tmp_path / "run"))
+    events.Reload()
+    scalars = events.Scalars("fd10/distance")
+    assert [event.step for event in scalars] == steps
+    values = [row["values"]["distance"] for row in rows_of(tmp_path / "run")[::2]]
+    assert [event.value for event in scalars] == pytest.approx(values)
+
+
+@pytest.mark.parametrize(
+    ("step", "seconds", "spent", "cost", "due"),
+    [
+        (10, 100.0, 0.0, 4.9, True),
+        (10, 100.0, 0.0, 5.1, False),  # over 5 % of the time so far
+        (10, 100.0, 3.0, 2.1, False),
+        (11, 110.0, 0.0, 1.0, False),  # not the end of an epoch
+        (90, 900.0, 41.0, 4.0, True),
+        (90, 900.0, 43.0, 4.0, False),  # the last one would come out over 5 % of 1,000 s
+        (100, 10.0, 9.0, 99.0, True),  # the last one is certain
+    ],
+)
+def test_auto_stays_under_its_share_of_the_time(
+    step: int, seconds: float, spent: float, cost: float, due: bool
+) -> None:
+    """Of 100 steps of 10 s each, in epochs of 10 steps."""
+    found = Evaluation.__new__(Evaluation)
+    found.run = SimpleNamespace(evaluate=Evaluate())  # type: ignore[assignment]
+    found.plan = Plan(tasks=(None,))  # type: ignore[arg-type]
+    found.schedule = SimpleNamespace(steps_per_epoch=10)  # type: ignore[assignment]
+    found.state = SimpleNamespace(step=step, evaluation_seconds=spent)  # type: ignore[assignment]
+    found.logged, found._cost = 0, cost
+    assert found.is_due(100, seconds) == due
+
+
+def test_time_for_evaluation_is_no_training_time(
+    train_tiny: Train, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By a clock that only evaluations move, 10 s each."""
+    clock = SimpleNamespace(now=100.0)
+    measure = Evaluation.measure
+
+    def slow(self: Evaluation, reporter: Any) -> bool:
+        before, clock.now = clock.now, clock.now + 10
+        assert self.state.seconds == 0 and before >= 100
+        return measure(self, reporter)
+
+    monkeypatch.setattr(loop, "time", SimpleNamespace(perf_counter=lambda: clock.now))
+    monkeypatch.setattr(Evaluation, "measure", slow)
+    assert train_tiny(tmp_path / "run", **measuring("fd10")).seconds == 0
+    assert {line["seconds"] for line in RunFolder(tmp_path / "run").read_log()} == {0}
+
+
+@pytest.mark.parametrize(
+    ("length", "num_images", "count"),
+    [
+        ({"train.images": 200_000}, 9, 2_000),
+        ({"train.images": 199_999}, 9, 1_000),
+        ({"train.epochs": 5}, 60_000, 2_000),
+        ({"train.epochs": 1}, 60_000, 500),
+        ({"train.epochs": 1}, 100, 200),
+    ],
+)
+def test_a_short_run_measures_fewer_images(
+    length: dict[str, int], num_images: int, count: int
+) -> None:
+    tables = config.override(config.read_recipe("quickstart").tables, list(length.items()))
+    assert usual_count(config.build(tables), num_images) == count
+
+
+# The best
+
+
+def test_the_best_generator_is_kept_and_its_checkpoint_too(
+    train_tiny: Train, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scored(monkeypatch, {3: 1.0, 6: 2.0, 9: math.nan, 12: 2.0})
+    changes = measuring(**{"output.keep_checkpoints": 1, "output.checkpoint": "4 steps"})
+    trained = train_tiny(tmp_path / "run", **changes)
+    assert {row.step for row in trained.best} == {6} and trained.last[0].step == 12
+    folder = RunFolder(tmp_path / "run")
+    assert [path.name for path in folder.checkpoints()] == ["step-00000006", "step-00000012"]
+    assert load(folder.best).images_seen == 96 and load(folder.path).images_seen == 192
+    kept = load_file(folder.checkpoint(6) / "state.safetensors")
+    for key, value in load(folder.best).net.state_dict().items():
+        assert torch.equal(value, kept[f"G.{key}"]), key
+    assert len(ganvas.sample(folder.best, num=3, npz=tmp_path / "x.npz")) == 3
+
+
+@pytest.mark.parametrize(
+    ("better", "values", "order"),
+    [("lower", [3, 1, 2], [1, 2, 0]), ("higher", [3, 1, 2], [0, 2, 1]),
+     ("half", [0.1, 0.6, math.nan], [1, 0, 2])],
+)  # fmt: skip
+def test_better_has_a_direction(better: Any, values: list[float], order: list[int]) -> None:
+    decides = Deciding("fd2k", "distance", better)
+    blank = SimpleNamespace(metric="fd2k")
+    scores = [
+        decides.score([SimpleNamespace(**vars(blank), values={"distance": v})])  # type: ignore[list-item]
+        for v in values
+    ]
+    assert sorted(range(len(values)), key=lambda i: -scores[i]) == order
+
+
+@pytest.mark.parametrize(
+    ("metrics", "best", "expected"),
+    [
+        ("prdc10,fd10", "", ("prdc10", "precision", "higher")),
+        ("prdc10,fd10", "fd", ("fd10", "distance", "lower")),
+        ("fd10,prdc10", "prdc.coverage", ("prdc10", "coverage", "higher")),
+        ("1nn10", "", ("1nn10", "accuracy", "half")),
+        ("kd", "", ("kd32", "distance", "lower")),
+        ("fd500,fd9000", "", ("fd32", "distance", "lower")),
+    ],
+)
+def test_which_value_decides(
+    metrics: str, best: str, expected: tuple[str, ...], tiny_settings: dict[str, Any]
+) -> None:
+    plan = plan_of(tiny_settings | {"evaluate.metrics": metrics, "evaluate.best": best})
+    assert plan.deciding == Deciding(*expected)  # type: ignore[arg-type]
+
+
+def plan_of(settings: dict[str, Any]) -> Plan:
+    tables = config.override(config.read_recipe("cs231n-vanilla").tables, list(settings.items()))
+    del tables["preprocess"]
+    run = config.build(tables)
+    return make_plan(run, load_images(run.data, run.preprocess), None)
+
+
+def test_what_is_lowered_or_looked_at_by_a_random_net_is_said(
+    tiny_settings: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A classifier is trained on labelled images only where that is asked for."""
+    monkeypatch.setattr(classifier, "fit", None)
+    images = np.random.default_rng(0).integers(0, 256, (80, 8, 8), dtype=np.uint8)
+    np.savez(tmp_path / "labelled.npz", images=images, labels=np.arange(80) % 2)
+    labelled = tiny_settings | {"data.path": str(tmp_path / "labelled.npz")}
+    plan = plan_of(labelled | {"evaluate.metrics": "fd9000,prdc10", "evaluate.every": "2 epochs"})
+    for part in (
+        "evaluates fd40, prdc10 every 2 epochs, against npz",
+        "features: random: no classifier comes with these images",
+        "fd9000 is fd40 here",
+    ):
+        assert part in plan.about
+    with pytest.raises(TypeError):
+        plan_of(labelled | {"evaluate.metrics": "fd", "evaluate.features": "classifier"})
+
+
+# Stopping and going on
+
+
+def stop_after(patch: pytest.MonkeyPatch, step: int) -> None:
+    original = loop._accumulate
+
+    def accumulate(state: Any, scalars: Any) -> None:
+        original(state, scalars)
+        if state.step == step:
+            signal.raise_signal(signal.SIGTERM)
+
+    patch.setattr(loop, "_accumulate", accumulate)
+
+
+@pytest.mark.parametrize("stops", [[3], [7, 11]], ids=str)
+def test_wherever_it_stops_the_evaluations_go_on_as_if_nothing_had_been(
+    stops: list[int], train_tiny: Train, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    changes = measuring("fd20,kd20", **{"output.checkpoint": "5 steps"})
+    whole = train_tiny(tmp_path / "whole", **changes)
+    folder, spent = tmp_path / "cut", 0.0
+    for step in stops:
+        with monkeypatch.context() as patch:
+            stop_after(patch, step)
+            cut = train_tiny(None, resume=folder) if spent else train_tiny(folder, **changes)
+        assert cut.steps == step and cut.evaluation_seconds > spent
+        spent = cut.evaluation_seconds
+    cut = train_tiny(None, resume=folder)
+    assert (cut.last, cut.best) == (whole.last, whole.best)
+    assert cut.evaluation_seconds > spent
+    assert_same(tmp_path / "whole", folder)
+
+
+def assert_same(one: Path, two: Path) -> None:
+    """The same rows, generators and newest checkpoint, and the best one's checkpoint is there."""
+    a, b = contents(one), contents(two)
+    newest = RunFolder(one).checkpoints()[-1].name
+    assert newest == RunFolder(two).checkpoints()[-1].name
+    parts = ("best/", "generator/", "metrics", f"checkpoints/{newest}/state.safetensors")
+    names = [name for name in a if name.startswith(parts)]
+    assert names == [name for name in b if name.startswith(parts)] and len(names) == 8
+    assert [name for name in names if a[name] != b[name]] == []
+    step = load(one / "best").images_seen // 16
+    assert RunFolder(two).checkpoint(step).is_dir()
+
+
+class Killed(BaseException):
+    pass
+
+
+@pytest.mark.parametrize(
+    ("where", "at"),
+    [
+        ("save_generator", 3),
+        ("save_generator", 6),
+        ("save_checkpoint", 6),
+        ("prune_checkpoints", 9),
+    ],
+)
+def test_a_kill_between_a_best_generator_and_its_checkpoint_leaves_no_trace(
+    where: str, at: int, train_tiny: Train, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scored(monkeypatch, {3: 1.0, 6: 2.0, 9: 3.0, 12: 0.0})
+    changes = measuring(**{"output.keep_checkpoints": 1, "output.checkpoint": "5 steps"})
+    train_tiny(tmp_path / "whole", **changes)
+    home = {"save_generator": evaluation, "save_checkpoint": loop, "prune_checkpoints": RunFolder}
+    original = getattr(home[where], where)
+
+    def killing(*arguments: Any) -> Any:
+        if where != "save_checkpoint":  # just after; a checkpoint: just before
+            original(*arguments)
+        if len(rows_of(tmp_path / "cut")) == at // 3:
+            raise Killed
+        return original(*arguments)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(home[where], where, killing)
+        with pytest.raises(Killed):
+            train_tiny(tmp_path / "cut", **changes)
+    train_tiny(None, resume=tmp_path / "cut")
+    assert_same(tmp_path / "whole", tmp_path / "cut")
+
+
+def test_a_run_goes_on_from_a_checkpoint_before_the_best(
+    train_tiny: Train, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scored(monkeypatch, {3: 1.0, 6: 2.0, 9: 0.0, 12: 0.0})
+    changes = measuring(**{"output.keep_checkpoints": 9})
+    train_tiny(tmp_path / "whole", **changes)
+    shutil.copytree(tmp_path / "whole", tmp_path / "again")
+    measured = []
+    monkeypatch.setattr(Evaluation, "_write", lambda self, step, rows: measured.append(step))
+    train_tiny(None, resume=tmp_path / "again" / "checkpoints" / "step-00000004")
+    assert measured == []  # the rows are there
+    assert_same(tmp_path / "whole", tmp_path / "again")
+
+
+def test_a_lost_best_generator_comes_back_from_its_checkpoint(
+    train_tiny: Train, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With batch statistics: the standing ones are computed again, to the same bits."""
+    scored(monkeypatch, {3: 1.0, 6: 2.0, 9: 0.0, 12: 0.0})
+    train_tiny(tmp_path / "whole", **measuring() | {"model.name": "mnist-classes"})
+    shutil.copytree(tmp_path / "whole", tmp_path / "again")
+    (tmp_path / "again" / "best" / "config.json").unlink()
+    assert train_tiny(None, resume=tmp_path / "again").best[0].step == 6
+    assert_same(tmp_path / "whole", tmp_path / "again")
+    shutil.rmtree(tmp_path / "again" / "best")
+    shutil.rmtree(tmp_path / "again" / "checkpoints" / "step-00000006")
+    assert train_tiny(None, resume=tmp_path / "again").best[0].step == 12  # what there still is
+
+
+def test_rows_of_another_protocol_are_kept_and_count_for_nothing(
+    train_tiny: Train, tmp_path: Path
+) -> None:
+    trained = train_tiny(tmp_path / "run", **measuring("fd20"))
+    folder = RunFolder(tmp_path / "run")
+    (row,) = ganvas.evaluate(tmp_path / "run", metrics="fd", num=20, split="train", seed=1)
+    other = row.as_json() | {"values": {"distance": -1.0}}
+    folder.append_metrics([other, {"metric": "fd20", "mine": True}, {"note": 1}])
+    with folder.metrics.open("a") as file:
+        file.write("mine\n")
+    before = folder.metrics.read_bytes()
+    again = train_tiny(None, resume=tmp_path / "run")
+    assert (again.last, again.best) == (trained.last, trained.best)
+    assert folder.metrics.read_bytes() == before
+
+
+def test_a_row_goes_through_json(train_tiny: Train, tmp_path: Path) -> None:
+    (row,) = train_tiny(tmp_path / "run", **measuring("prdc20")).last
+    assert row.intervals and row.floor
+    assert Row.of_json(json.loads(json.dumps(row.as_json()))) == row
+    unknown = replace(row, values={"precision": math.nan})
+    assert math.isnan(Row.of_json(unknown.as_json()).values["precision"])
+    with pytest.raises((TypeError, ValueError)):
+        Row.of_json({"metric": "old"})
+
+
+# What cannot be measured
+
+
+def test_weights_that_are_not_finite_are_not_measured(
+    train_tiny: Train, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    step_once = loop._accumulate
+
+    def accumulate(state: Any, scalars: Any) -> None:
+        step_once(state, scalars)
+        if state.step == 7:
+            with torch.no_grad():
+                next(state.G.parameters()).fill_(float("nan"))
+
+    monkeypatch.setattr(loop, "_accumulate", accumulate)
+    trained = train_tiny(tmp_path / "run", **measuring() | {"watchdog.not_finite": "warn"})
+    assert [row["step"] for row in rows_of(tmp_path / "run")] == [3, 6]
+    assert trained.best and trained.last[0].step == 6
+
+
+@pytest.mark.parametrize(
+    ("arguments", "parts"),
+    [
+        (["--evaluate", "fid10k"], ["unknown metric 'fid10k'", "did you mean", "fd"]),
+        (["--evaluate", "fd2k,"], ["unknown metric ''"]),
+        (["--evaluate", "fd1"], ["evaluate.metrics: found 'fd1'", "2 images or more"]),
+        (["--evaluate", "fd", "--every", "epoch"], ["evaluate.every: found 'epoch'", "1 epoch"]),
+        (["--evaluate", "none", "--every", "1epoch"], ["--every: found '1epoch'", "--evaluate"]),
+        (["--every", "1epoch"], ["--every: found '1epoch'", "--evaluate"]),
+        (["--evaluate", "classes"], ["classes: a classifier is needed", "features=classifier"]),
+        (["--evaluate", "parzen"], ["evaluate.metrics: parzen: it is defined on test images"]),
+        (["--evaluate", "memorisation"], ["memorisation: it needs real images"]),
+        (["--evaluate", "prdc3"], ["evaluate.metrics: prdc3:", "at least 6"]),
+        (["--evaluate", "fd", "--set", "evaluate.best=kd"], ["evaluate.best: found 'kd'", "fd"]),
+        (
+            ["--evaluate", "prdc", "--set", "evaluate.best=prdc.cover"],
+            ["evaluate.best: prdc has no value 'cover'", "coverage"],
+        ),
+        (
+            ["--evaluate", "fd", "--set", "evaluate.features=inceptoin"],
+            ["evaluate.features: found 'inceptoin'", "classifier"],
+        ),
+        (["--set", "evaluate.metrics=3"], ["evaluate.metrics: found 3"]),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_what_cannot_be_honoured_is_one_line_and_nothing_is_written(
+    arguments: list[str], parts: list[str], tiny_run: Path, cli: Any, tmp_path: Path
+) -> None:
+    result = cli("train", tiny_run / "config.toml", *arguments)
+    assert result.code == 2 and len(result.err.splitlines()) == 1, result.err
+    for part in parts:
+        assert part in result.err
+    assert not list(tmp_path.iterdir())
+
+
+def test_what_nobody_asked_for_is_left_out_with_a_line(
+    cli: Any, tiny_run: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def missing(dataset: Any, preprocess: Any, split: str, root: Any) -> Any:
+        raise RunError("the test images are nowhere")
+
+    monkeypatch.setattr(evaluation, "load_images", missing)
+    text = (tiny_run / "config.toml").read_text()
+    Path("mine.toml").write_text(text.replace("metrics = []", 'metrics = ["fd"]'))
+    result = cli("train", "mine.toml", "--outdir", "run")
+    assert result.code == 0 and "not evaluated: the test images are nowhere" in result.out
+    assert not Path("run/best").exists() and not Path("run/metrics.jsonl").exists()
+    result = cli("train", "mine.toml", "--evaluate", "fd100", "--outdir", "other")
+    assert result.code == 1 and result.err == "ganvas: the test images are nowhere\n"
+    assert not Path("other").exists()
+
+
+# What the user sees
+
+
+def test_the_command_says_last_best_and_real_images(
+    cli: Any, tiny_run: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scored(monkeypatch, {4: 1.0, 8: 2.0, 12: 0.0})
+    result = cli(
+        "train", tiny_run / "config.toml", "--evaluate", "fd20,prdc500", "--every", "1epoch",
+        "--outdir", "run",
+    )  # fmt: skip
+    assert (result.code, result.err) == (0, "")
+    assert "evaluates fd20, prdc32 every 1epoch" in result.out and "prdc500 is prdc32" in result.out
+    rows = rows_of(Path("run"))
+    (last,) = [line for line in result.out.splitlines() if line.startswith("  last: ")]
+    (best,) = [line for line in result.out.splitlines() if line.startswith("  best: ")]
+    (floor,) = [line for line in result.out.splitlines() if line.startswith("  real images: ")]
+    for line, row in ((last, rows[4]), (best, rows[2])):
+        assert f"fd20 distance {row['values']['distance']:.4g}, prdc32 precision " in line
+    assert best.endswith("; step 8, 128 images: run/best")
+    assert f"fd20 distance {rows[0]['floor']['distance']:.4g}" in floor
+    assert "% of the training time" in floor
+    progress = [line for line in result.out.splitlines() if line.startswith("epoch")]
+    assert f" · fd20 {rows[2]['values']['distance']:.4g} · " in progress[-1]
+
+
+def test_the_flags_are_settings(cli: Any, tmp_path: Path) -> None:
+    result = cli("train", "--evaluate", "fd10k, prdc10k", "--every", "1epoch", "--dry-run")
+    (tmp_path / "x.toml").write_text(result.out)
+    found = config.load(tmp_path / "x.toml").evaluate
+    assert found == Evaluate(metrics=("fd10k", "prdc10k"), every="1epoch")
+    assert commands.resolve(evaluate=["fd10k", "prdc10k"], every="1epoch").evaluate == found
+    settings = ["evaluate.metrics=fd10k,prdc10k", "evaluate.every=1epoch"]
+    assert commands.resolve(settings=settings).evaluate == found
+    assert cli("train", "--evaluate", "none", "--dry-run").out.count("metrics = []") == 1
+    assert [item.num for item in wanted(found)] == [10_000, 10_000]
+    assert [item.num for item in wanted(Evaluate(metrics=("1nn", "1nn500")))] == [None, 500]
