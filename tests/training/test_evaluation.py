@@ -30,6 +30,7 @@ from ganvas.sampling import load
 from ganvas.training import evaluation, loop
 from ganvas.training.evaluation import Deciding, Evaluation, Plan, make_plan, usual_count, wanted
 from ganvas.training.rundir import RunFolder
+from ganvas.training.steps import Steps
 
 Train = Callable[..., Any]
 
@@ -170,12 +171,16 @@ def test_auto_stays_under_its_share_of_the_time(
 ) -> None:
     """Of 100 steps of 10 s each, in epochs of 10 steps."""
     found = Evaluation.__new__(Evaluation)
-    found.run = SimpleNamespace(evaluate=Evaluate())  # type: ignore[assignment]
+    train = SimpleNamespace(minutes=None)
+    found.run = SimpleNamespace(evaluate=Evaluate(), train=train)  # type: ignore[assignment]
     found.plan = Plan(tasks=(None,))  # type: ignore[arg-type]
     found.schedule = SimpleNamespace(steps_per_epoch=10)  # type: ignore[assignment]
     found.state = SimpleNamespace(step=step, evaluation_seconds=spent)  # type: ignore[assignment]
     found.logged, found._cost = 0, cost
-    assert found.is_due(100, seconds) == due
+    assert found.is_due(step == 100, 100, seconds) == due
+    if step < 100:  # by the clock, the end is where the minutes are over
+        train.minutes = 1000 / 60
+        assert found.is_due(False, None, seconds) == due
 
 
 def test_time_for_evaluation_is_no_training_time(
@@ -295,14 +300,14 @@ def test_what_is_lowered_or_looked_at_by_a_random_net_is_said(
 
 
 def stop_after(patch: pytest.MonkeyPatch, step: int) -> None:
-    original = loop._accumulate
+    original = Steps.take
 
-    def accumulate(state: Any, scalars: Any) -> None:
-        original(state, scalars)
-        if state.step == step:
+    def take(self: Steps) -> None:
+        original(self)
+        if self._state.step == step:
             signal.raise_signal(signal.SIGTERM)
 
-    patch.setattr(loop, "_accumulate", accumulate)
+    patch.setattr(Steps, "take", take)
 
 
 @pytest.mark.parametrize("stops", [[3], [7, 11]], ids=str)
@@ -435,15 +440,15 @@ def test_a_row_goes_through_json(train_tiny: Train, tmp_path: Path) -> None:
 def test_weights_that_are_not_finite_are_not_measured(
     train_tiny: Train, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    step_once = loop._accumulate
+    original = Steps.take
 
-    def accumulate(state: Any, scalars: Any) -> None:
-        step_once(state, scalars)
-        if state.step == 7:
+    def take(self: Steps) -> None:
+        original(self)
+        if self._state.step == 7:
             with torch.no_grad():
-                next(state.G.parameters()).fill_(float("nan"))
+                next(self._state.G.parameters()).fill_(float("nan"))
 
-    monkeypatch.setattr(loop, "_accumulate", accumulate)
+    monkeypatch.setattr(Steps, "take", take)
     trained = train_tiny(tmp_path / "run", **measuring() | {"watchdog.not_finite": "warn"})
     assert [row["step"] for row in rows_of(tmp_path / "run")] == [3, 6]
     assert trained.best and trained.last[0].step == 6
@@ -452,7 +457,8 @@ def test_weights_that_are_not_finite_are_not_measured(
 @pytest.mark.parametrize(
     ("arguments", "parts"),
     [
-        (["--evaluate", "fid10k"], ["unknown metric 'fid10k'", "did you mean", "fd"]),
+        (["--evaluate", "fdd10k"], ["unknown metric 'fdd'", "did you mean", "fd"]),
+        (["--evaluate", "fid10k"], ["'fid' is measured in Inception's features", "take fd"]),
         (["--evaluate", "fd2k,"], ["unknown metric ''"]),
         (["--evaluate", "fd1"], ["evaluate.metrics: found 'fd1'", "2 images or more"]),
         (["--evaluate", "fd", "--every", "epoch"], ["evaluate.every: found 'epoch'", "1 epoch"]),
