@@ -159,7 +159,7 @@ def evaluate(
     metrics: Annotated[
         str | None,
         typer.Option(
-            help="Of fd,kd,prdc,classes,parzen,1nn,duplicates,memorisation.  "
+            help="Of fd,kd,prdc,classes,parzen,1nn,1nn-labels,duplicates,memorisation.  "
             "[default: fd,kd,prdc,classes,memorisation]"
         ),
     ] = None,

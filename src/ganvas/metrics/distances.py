@@ -211,7 +211,7 @@ class _Screen:
 
     @cached_property
     def _buffer(self) -> Features:
-        return np.empty((self._step, len(self.points)), self.dtype)
+        return np.empty((self._step, len(self.points)), self.left.dtype)
 
     @property
     def _step(self) -> int:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Final, get_args
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ganvas import config
 from ganvas.config import Preprocess
@@ -139,13 +140,18 @@ def evaluate(
     if num < 2:
         raise UsageError(f"'{what}': found {num} images to compare; at least 2 are needed")
     if isinstance(made, Generator):
-        fakes = made.sample(num, seed)
+        fakes, labels = made.sample(num, seed), None
     else:
-        fakes = made.images[drawn(len(made), num, seed, "fakes")]
-    extractor = extraction.choose(features, dataset, train, test)
-    real = Side(reference[:num], extractor)
-    other = Side(stand_ins[:num], extractor)
-    side = Side(fakes, extractor, is_real=False)
+        some = _some(made, drawn(len(made), num, seed, "fakes"))
+        fakes = some.images
+        labels = _as_numbered(what, some, train) if "1nn-labels" in names else None
+    on_pixels = set(names) <= set(ON_PIXELS)  # then none is needed, let alone trained
+    extractor = extraction.choose("pixels" if on_pixels else features, dataset, train, test)
+    real, other = (
+        Side(x.images[:num], extractor, labels=None if x.labels is None else x.labels[:num])
+        for x in (reference, stand_ins)
+    )
+    side = Side(fakes, extractor, is_real=False, labels=labels)
     bench = Bench(
         real,
         _first(train, preprocess.first),
@@ -237,18 +243,40 @@ def _splits(
 
 def _parts(
     train: ImageSet, test: ImageSet | None, split: Split, seed: int
-) -> tuple[Pixels, Pixels]:
+) -> tuple[ImageSet, ImageSet]:
     """Reference images, and real images that stand in for fakes, each in a random order."""
     if test is None:
         order = drawn(len(train), len(train), seed, "halves")
         half = len(order) // 2
-        return train.images[order[:half]], train.images[order[half:]]
+        return _some(train, order[:half]), _some(train, order[half:])
     two = (test, train) if split == "test" else (train, test)
     reference, stand_ins = (
-        real.images[drawn(len(real), len(real), seed, purpose)]
+        _some(real, drawn(len(real), len(real), seed, purpose))
         for real, purpose in zip(two, ("reference", "floor"), strict=True)
     )
     return reference, stand_ins
+
+
+def _some(of: ImageSet, rows: NDArray[np.int64]) -> ImageSet:
+    return ImageSet(of.images[rows], None if of.labels is None else of.labels[rows], of.classes)
+
+
+def _as_numbered(what: str | Path, made: ImageSet, train: ImageSet) -> NDArray[np.int64] | None:
+    """The labels of made images, as the data set numbers its classes; None if either has none.
+
+    Classes go by their names, or by their places from 0 where no name is a number.
+    """
+    if made.labels is None or train.labels is None:
+        return None
+    places = {name: i for i, name in enumerate(train.classes)}
+    if not any(name.isdecimal() for name in train.classes):
+        places |= {str(i): i for i in range(len(train.classes))}
+    if unknown := [name for name in made.classes if name not in places]:
+        raise UsageError(
+            f"'{what}': label '{unknown[0]}' is no class of the data set; allowed: "
+            f"{', '.join(places)}"
+        )
+    return np.array([places[name] for name in made.classes])[made.labels]
 
 
 def _first(images: ImageSet, num: int | None) -> ImageSet:

@@ -166,7 +166,8 @@ def _factor(covariance: Floats) -> Tensor:
     # torch's threads, unlike those of NumPy's library, do not starve each other on a busy machine
     values, vectors = torch.linalg.eigh(torch.from_numpy(covariance))
     kept = values > max(float(values[-1]), 0.0) * len(values) * np.finfo(np.float64).eps
-    return vectors[:, kept] * values[kept].sqrt()
+    factor: Tensor = vectors[:, kept] * values[kept].sqrt()
+    return factor
 
 
 def _without_one(parts: Sequence[Gaussian]) -> list[Gaussian]:
