@@ -119,6 +119,25 @@ def test_block_size_changes_nothing(kind, rng, monkeypatch):
             np.testing.assert_array_equal(a, b)
 
 
+@pytest.mark.parametrize("kind", ["copies", "near copies"])
+def test_alike_points_are_not_computed_pair_by_pair(kind, rng, monkeypatch):
+    """What makes a collapsed set as quick as another: neither way computes a block whole."""
+    monkeypatch.setattr(distances._Screen, "exact_block", None)
+    x, y = clouds(kind, rng)
+    kinds = distances.distinct(y)
+    nearest(x, y, 3)
+    radii = nearest(y, y, 3, exclude_self=True).distances[kinds.first, -1]
+    list(pairs_within(x, y[kinds.first], radii[None]))
+
+
+def test_distinct_rows():
+    rows = np.array([[1.0, 2], [3, 4], [1, 2], [5, 6], [3, 4], [1, 2]])
+    found = distances.distinct(rows)
+    assert found.first.tolist() == [0, 1, 3]
+    assert found.group.tolist() == [0, 1, 0, 2, 1, 0]
+    assert found.sizes.tolist() == [3, 2, 1]
+
+
 def test_reduced_precision_of_products_changes_nothing(rng):
     x, y = clouds("plain", rng)
     expected = nearest(x, y, 4)

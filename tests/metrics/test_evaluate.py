@@ -97,6 +97,21 @@ def test_the_floor_is_close_to_perfect(rows: dict[str, Row]) -> None:
     assert rows["memorisation"].floor["copied"] == 0
 
 
+def test_real_images_sit_at_the_floor(labelled: Callable[..., Path]) -> None:
+    """Training images that the floor's are mostly others than."""
+    train = Digits().load("train", None)
+    rows = np.random.default_rng(0).permutation(len(train.images))[:299]
+    path = labelled("real299.npz", images=train.images[rows], labels=train.labels[rows])
+    metrics = ["fd", "prdc", "1nn", "1nn-labels", "duplicates"]
+    by_name = dict(zip(metrics, ganvas.evaluate(path, data="digits", metrics=metrics), strict=True))
+    fd = by_name["fd"]
+    assert fd.values["distance"] == pytest.approx(fd.floor["distance"], rel=0.5)
+    for name in ("prdc", "1nn", "1nn-labels", "duplicates"):
+        for key in by_name[name].intervals:
+            found = by_name[name].values[key]
+            assert found == pytest.approx(by_name[name].floor[key], abs=0.08), (name, key)
+
+
 @pytest.mark.parametrize("metric", MEASURES)
 def test_the_protocol_is_complete(rows: dict[str, Row], metric: str) -> None:
     row = rows[metric]
