@@ -176,8 +176,8 @@ def evaluate(
     metrics: Annotated[
         str | None,
         typer.Option(
-            help="Of fd,kd,prdc,classes,parzen,1nn,duplicates,memorisation; fid,kid,is with "
-            "--features inception.  "
+            help="Of fd,kd,prdc,classes,parzen,1nn,1nn-labels,duplicates,memorisation; fid,kid,is "
+            "with --features inception.  "
             "[default: fd,kd,prdc,classes,memorisation]"
         ),
     ] = None,

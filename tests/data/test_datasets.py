@@ -106,7 +106,7 @@ def test_broken_pictures(tmp_path: Path, picture) -> None:
     message = str(error.value)
     assert f"6 of 7 pictures in '{tmp_path}' are broken: bad0.jpg (not a picture), bad1" in message
     assert message.endswith(
-        ", ...; repair or delete them, or go on without them with --skip-broken"
+        ", ...; repair or delete them, or train without them with --skip-broken"
     )
     assert len(Folder(path=str(tmp_path), skip_broken=True).load("train", None).images) == 1
     (tmp_path / "good.png").unlink()

@@ -31,12 +31,30 @@ def clouds(kind, rng):
             return np.round(x).astype(np.float32), np.round(y).astype(np.float32)
         case "clusters":
             return rng.integers(0, 3, (300, 9)) + x * 1e-9, rng.integers(0, 3, (2100, 9)) + y * 1e-9
+        case "copies":  # of some points, of a few, and of queries
+            y[:900], y[900:1200] = y[rng.integers(0, 40, 900)], y[1300]
+            x[:100], x[100:200] = y[:100], x[0]
+            return np.round(2 * x) / 2, np.round(2 * y) / 2  # with exact distances
+        case "near copies":
+            y[:1500] = y[rng.integers(0, 5, 1500)] + 1e-4 * rng.standard_normal((1500, 9))
+            return y[::7] + 1e-4, y
         case "one point":
             return np.ones((300, 9)), np.ones((2100, 9))
     return x, y
 
 
-KINDS = ["plain", "far away", "huge", "tiny", "outlier", "whole numbers", "clusters", "one point"]
+KINDS = [
+    "plain",
+    "far away",
+    "huge",
+    "tiny",
+    "outlier",
+    "whole numbers",
+    "clusters",
+    "copies",
+    "near copies",
+    "one point",
+]
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -52,7 +70,12 @@ def test_nearest_equals_brute_force(kind, k, rng):
     np.testing.assert_allclose(
         np.take_along_axis(exact, found.indices, axis=1), found.distances, rtol=1e-12
     )
-    if kind in ("plain", "whole numbers", "one point"):  # where brute force has no rounded ties
+    if kind in (
+        "plain",
+        "whole numbers",
+        "copies",
+        "one point",
+    ):  # where brute force has no rounded ties
         np.testing.assert_array_equal(found.indices, order)
 
 
@@ -73,9 +96,9 @@ def test_pairs_within_keep_the_surface_out(kind, rng):
     of_x = nearest(x, y, 5).distances[:, -1:]
     of_y = nearest(y, x, 2).distances[:, -1:].T
     inside = [np.zeros((len(x), len(y)), bool) for _ in range(2)]
-    for block in pairs_within(x, y, of_x, of_y):
-        for mask, pairs in zip(inside, block, strict=True):
-            mask[pairs] = True
+    for rows, block in pairs_within(x, y, of_x, of_y):
+        for mask, part in zip(inside, block, strict=True):
+            mask[rows] = part
     exact = distances._exact(x, y)
     np.testing.assert_array_equal(inside[0], exact < of_x)
     np.testing.assert_array_equal(inside[1], exact < of_y)
@@ -89,12 +112,30 @@ def test_block_size_changes_nothing(kind, rng, monkeypatch):
     for size in (64 << 20, 100_000, 9_000):  # all queries, 11 or 1 in a block
         monkeypatch.setattr(distances, "BLOCK_BYTES", size)
         found = nearest(x, y, 4)
-        blocks = [block[0] for block in pairs_within(x, y, radii)]
-        pairs = [np.concatenate(part) for part in zip(*blocks, strict=True)]
-        results.append((found.distances, found.indices, *pairs))
+        inside = np.concatenate([masks[0] for _, masks in pairs_within(x, y, radii)])
+        results.append((found.distances, found.indices, inside))
     for other in results[1:]:
         for a, b in zip(results[0], other, strict=True):
             np.testing.assert_array_equal(a, b)
+
+
+@pytest.mark.parametrize("kind", ["copies", "near copies"])
+def test_alike_points_are_not_computed_pair_by_pair(kind, rng, monkeypatch):
+    """What makes a collapsed set as quick as another: neither way computes a block whole."""
+    monkeypatch.setattr(distances._Screen, "exact_block", None)
+    x, y = clouds(kind, rng)
+    kinds = distances.distinct(y)
+    nearest(x, y, 3)
+    radii = nearest(y, y, 3, exclude_self=True).distances[kinds.first, -1]
+    list(pairs_within(x, y[kinds.first], radii[None]))
+
+
+def test_distinct_rows():
+    rows = np.array([[1.0, 2], [3, 4], [1, 2], [5, 6], [3, 4], [1, 2]])
+    found = distances.distinct(rows)
+    assert found.first.tolist() == [0, 1, 3]
+    assert found.group.tolist() == [0, 1, 0, 2, 1, 0]
+    assert found.sizes.tolist() == [3, 2, 1]
 
 
 def test_reduced_precision_of_products_changes_nothing(rng):

@@ -12,12 +12,13 @@ from typing import Any
 import numpy as np
 import platformdirs
 import pytest
+from sklearn.neighbors import KNeighborsClassifier
 
 import ganvas
 from ganvas.data.datasets import Digits
 from ganvas.errors import UsageError
-from ganvas.images import read_png
-from ganvas.metrics import features
+from ganvas.images import read_png, write_png
+from ganvas.metrics import classifier, features
 from ganvas.metrics.evaluate import DEFAULT, Row
 from ganvas.metrics.measures import MEASURES
 
@@ -34,7 +35,8 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Any:
 def digits_npz(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The test digits as if they were fakes."""
     path = tmp_path_factory.mktemp("npz") / "test.npz"
-    np.savez(path, images=Digits().load("test", None).images)
+    digits = Digits().load("test", None)
+    np.savez(path, images=digits.images, labels=digits.labels)
     return path
 
 
@@ -70,6 +72,7 @@ def labelled(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
         ("classes", "kl", 0),
         ("classes", "classes_hit", 10),
         ("1nn", "accuracy", 0),  # each image's nearest is its copy in the other set
+        ("1nn-labels", "error", 0),
         ("duplicates", "exact", 0),
         ("memorisation", "copied", 0),
     ],
@@ -88,9 +91,25 @@ def test_a_set_against_itself_beats_the_floor(rows: dict[str, Row]) -> None:
 
 def test_the_floor_is_close_to_perfect(rows: dict[str, Row]) -> None:
     assert rows["prdc"].floor["precision"] > 0.9
+    assert 0 < rows["1nn-labels"].floor["error"] < 0.15
     assert rows["1nn"].floor["accuracy"] == pytest.approx(0.5, abs=0.1)
     assert rows["memorisation"].floor["closer"] == pytest.approx(0.5, abs=0.1)
     assert rows["memorisation"].floor["copied"] == 0
+
+
+def test_real_images_sit_at_the_floor(labelled: Callable[..., Path]) -> None:
+    """Training images that the floor's are mostly others than."""
+    train = Digits().load("train", None)
+    rows = np.random.default_rng(0).permutation(len(train.images))[:299]
+    path = labelled("real299.npz", images=train.images[rows], labels=train.labels[rows])
+    metrics = ["fd", "prdc", "1nn", "1nn-labels", "duplicates"]
+    by_name = dict(zip(metrics, ganvas.evaluate(path, data="digits", metrics=metrics), strict=True))
+    fd = by_name["fd"]
+    assert fd.values["distance"] == pytest.approx(fd.floor["distance"], rel=0.5)
+    for name in ("prdc", "1nn", "1nn-labels", "duplicates"):
+        for key in by_name[name].intervals:
+            found = by_name[name].values[key]
+            assert found == pytest.approx(by_name[name].floor[key], abs=0.08), (name, key)
 
 
 @pytest.mark.parametrize("metric", MEASURES)
@@ -100,7 +119,7 @@ def test_the_protocol_is_complete(rows: dict[str, Row], metric: str) -> None:
     assert row.reason == "" and row.values and row.values.keys() == row.floor.keys()
     assert (row.data, row.split, row.seed, row.resize) == ("digits", "test", 0, "none")
     assert len(row.fingerprint) == len(row.extractor_sha256) == 64
-    on_pixels = metric in ("parzen", "duplicates", "memorisation")
+    on_pixels = metric in ("parzen", "1nn-labels", "duplicates", "memorisation")
     assert row.extractor == ("pixels" if on_pixels else "classifier-digits")
     assert (row.extractor_accuracy is None) == on_pixels
     assert row.settings
@@ -128,6 +147,72 @@ def test_noise_is_far_from_digits(labelled: Callable[..., Path]) -> None:
 def test_the_reference_can_be_the_training_images(digits_npz: Path) -> None:
     (row,) = ganvas.evaluate(digits_npz, data="digits", metrics="fd", split="train", num=200)
     assert row.split == "train" and row.values["distance"] < 5 * row.floor["distance"]
+
+
+def test_the_kernel_distance_has_the_mean_and_the_spread_of_subsets(rows: dict[str, Row]) -> None:
+    row = rows["kd"]
+    assert row.settings.keys() == {"kernel-exact", "kernel"}
+    assert row.settings["kernel"]["subset_size"] == 149 and row.settings["kernel"]["subsets"] == 100
+    # 100 subsets differ by the spread, hence their mean from the distance by a tenth of it
+    assert row.floor["spread"] > 0
+    error = abs(row.floor["subsets"] - row.floor["distance"])
+    assert error < 0.5 * row.floor["spread"]
+
+
+def test_metrics_on_pixels_train_no_classifier(
+    labelled: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(classifier, "fit", None)  # would fail
+    images, names = Digits().load("train", None).images[:80], np.arange(80) % 2
+    path = labelled("two.npz", images=images, labels=names)
+    (row,) = ganvas.evaluate(path, data=path, metrics="duplicates", split="train")
+    assert row.extractor == "pixels"
+
+
+# Labelled fakes
+
+
+def test_the_label_error_is_that_of_scikit_learn(labelled: Callable[..., Path]) -> None:
+    """Noisy training digits with labels from 0, of which every tenth is wrong."""
+    train, test = (Digits().load(split, None) for split in ("train", "test"))
+    noise = np.random.default_rng(0).integers(0, 60, train.images[:299].shape)
+    images = np.minimum(train.images[:299] + noise, 255).astype(np.uint8)
+    names = train.labels[:299].copy()
+    names[::10] = (names[::10] + 1) % 10
+    path = labelled("fakes.npz", images=images, labels=names)
+    (row,) = ganvas.evaluate(path, data="digits", metrics="1nn-labels")
+    model = KNeighborsClassifier(1, algorithm="brute").fit(images.reshape(299, -1) / 255, names)
+    expected = 1 - model.score(test.images.reshape(299, -1) / 255, test.labels)
+    assert row.metric == "1nn-labels299" and row.extractor == "pixels"
+    assert row.values["error"] == pytest.approx(expected, abs=1e-12)
+    assert row.floor["error"] < row.intervals["error"][0] < expected
+
+
+def test_class_folders_go_by_their_names(tmp_path: Path) -> None:
+    """Ten folders of digits whose order on disk is not that of the classes' numbers."""
+    digits = Digits().load("test", None)
+    for i in range(100):
+        write_png(tmp_path / f"{digits.labels[i]}" / f"{i}.png", digits.images[i])
+    shutil.rmtree(tmp_path / "0")  # so that places and names differ
+    (row,) = ganvas.evaluate(tmp_path, data="digits", metrics="1nn-labels")
+    assert row.num_fake < 100 and row.values["error"] < 0.5
+
+
+def test_numbers_stand_for_named_classes_by_their_places(labelled: Callable[..., Path]) -> None:
+    images, names = Digits().load("train", None).images[:60], np.arange(60) % 2
+    folder = labelled("real.npz", images=images, labels=names).parent / "named"
+    for i, image in enumerate(images):
+        write_png(folder / ("even", "odd")[i % 2] / f"{i}.png", image)
+    fakes = labelled("numbered.npz", images=images, labels=names)
+    options = {"data": folder, "metrics": "1nn-labels", "split": "train", "features": "pixels"}
+    (row,) = ganvas.evaluate(fakes, **options)
+    assert row.values["error"] < 0.8 and row.num_fake == 30
+    with pytest.raises(UsageError, match="label '2' is no class of the data set; allowed: even"):
+        ganvas.evaluate(labelled("wrong.npz", images=images, labels=names + 1), **options)
+    # labels that fit no class matter to no other metric
+    ganvas.evaluate(
+        labelled("wrong.npz", images=images, labels=names + 1), **options | {"metrics": "fd"}
+    )
 
 
 # Runs
@@ -213,7 +298,13 @@ IMAGES = np.random.default_rng(0).integers(0, 256, (20, 28, 28), dtype=np.uint8)
         ({"images": IMAGES[:, :20, :20]}, [], "20x20 with 1 channel"),
         ({"images": np.repeat(IMAGES[..., None], 3, 3)}, [], "28x28 with 3 channels"),
         ({"images": np.full((20, 28, 28), np.nan)}, [], "NaN"),
-        ({"images": np.array([{}] * 20, object)}, [], ""),
+        ({"images": np.array([{}] * 20, object)}, [], "Python objects"),
+        ({"images": np.full((20, 28, 28), 255.0)}, [], "floats from 255 to 255; expected floats"),
+        ({"images": IMAGES.astype(np.int64)}, [], "int64; expected uint8"),
+        ({"images": IMAGES[:, 0]}, [], "of shape (20, 28)"),
+        ({"images": IMAGES}, ["--metrics", "1nn-labels"], "needs labelled fakes"),
+        ({"images": IMAGES, "labels": np.full(20, 77)}, ["--metrics", "1nn-labels"], "label '77'"),
+        ({"images": IMAGES, "labels": np.zeros(9, int)}, [], "'labels' of int64 (9,)"),
         ({"images": IMAGES}, ["--metrics", "fud"], "unknown metric 'fud'"),
         ({"images": IMAGES}, ["--metrics", "fid"], "choose the features inception, or take fd"),
         ({"images": IMAGES}, ["--metrics", "classes", "--features", "pixels"], "a classifier"),
@@ -239,6 +330,8 @@ def test_bad_input_is_one_line(
     ("labels", "options", "message"),
     [
         (np.zeros(20, int), ["--features", "classifier"], "one class only"),
+        (np.zeros(20, int), ["--metrics", "1nn-labels"], "at least two classes"),
+        (None, ["--metrics", "1nn-labels"], "the data set has no labels"),
         (None, ["--features", "classifier"], "no labels"),
         (None, ["--metrics", "memorisation"], "no test split"),
         (None, ["--split", "test"], "--split train"),
@@ -261,3 +354,14 @@ def test_data_that_cannot_be_compared_with(
 def test_nothing_there(cli: Callable[..., Any]) -> None:
     said = cli("evaluate", "nowhere", "--data", "digits")
     assert said.code == 2 and "nowhere" in said.err and said.err.count("\n") == 1
+
+
+def test_broken_pictures(cli: Callable[..., Any], tmp_path: Path) -> None:
+    for i, image in enumerate(IMAGES):
+        write_png(tmp_path / f"{i}.png", image[None])
+    whole = (tmp_path / "7.png").read_bytes()
+    (tmp_path / "7.png").write_bytes(whole[: len(whole) // 2])
+    (tmp_path / "8.png").write_bytes(b"no picture")
+    said = cli("evaluate", tmp_path, "--data", "digits", "--metrics", "fd")
+    assert said.code == 2 and said.err.count("\n") == 1
+    assert "2 of 20" in said.err and "7.png" in said.err and "8.png" in said.err

@@ -82,6 +82,18 @@ def test_agrees_with_prdc_on_ties(rng):
     assert asdict(Metric().measure(real, fake)) == pytest.approx(expected, abs=1e-9)
 
 
+@pytest.mark.parametrize("copied", ["real", "fake", "both"])
+def test_agrees_with_the_definitions_on_copies(copied, rng):
+    """More copies than neighbours of one image, few of others, and one in both sets."""
+    real, fake = rng.standard_normal((300, 4)), rng.standard_normal((250, 4))
+    for rows in [real] * (copied != "fake") + [fake] * (copied != "real"):
+        rows[:100] = rows[rng.integers(100, 130, 100)]
+        rows[200:220] = rows[0]
+    real[5] = fake[6]
+    expected = plain_prdc(real, fake, 5)
+    assert asdict(Metric().measure(real, fake)) == pytest.approx(asdict(expected), abs=1e-12)
+
+
 def test_block_size_changes_nothing(rng, monkeypatch):
     real, fake = rng.standard_normal((700, 5)), rng.standard_normal((650, 5))
     fake[:200] = real[:200]

@@ -188,7 +188,7 @@ class Folder:
             total = len(found.broken) + len(found.images)
             some = ", ".join(f"{broken.file} ({broken.reason})" for broken in found.broken[:5])
             more = ", ..." if len(found.broken) > 5 else ""
-            go_on = "" if self.skip_broken else ", or go on without them with --skip-broken"
+            go_on = "" if self.skip_broken else ", or train without them with --skip-broken"
             raise UsageError(
                 f"{len(found.broken)} of {total} pictures in '{self.path}' are broken: "
                 f"{some}{more}; repair or delete them{go_on}"

@@ -7,8 +7,10 @@ block it is in. Hence the answers, ties included, are those of float64 differenc
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Final
 
 import numpy as np
@@ -18,13 +20,16 @@ from numpy.typing import NDArray
 from ganvas.metrics.inputs import Features, Floats
 
 Indices = NDArray[np.int64]
+Precision = type[np.float32] | type[np.float64]
 
 BLOCK_BYTES: int = 64 << 20
 """Size of one block of float32 distances; the results do not depend on it."""
 _GROUP: Final = 32
 """Columns that share one minimum when the k-th smallest of a row is bounded."""
+_MANY: Final = 64
+"""A block with more than 1 / _MANY of its pairs undecided is screened again in float64."""
 _DENSE: Final = 4
-"""A block with more than 1 / _DENSE of its pairs undecided is computed whole."""
+"""One with more than 1 / _DENSE of its pairs undecided even so is computed whole."""
 
 
 @dataclass(frozen=True)
@@ -45,25 +50,36 @@ def nearest(
     With `exclude_self`, queries and points are one set and no row is its own neighbour.
     """
     assert 0 < k <= len(points) - exclude_self, "fewer points than neighbours"
-    screen = _Screen(queries, points)
+    known = distinct(points)
+    if len(known.first) < len(points):
+        return _nearest_of_groups(queries, points, k, known, exclude_self)
+    return _nearest(queries, points, k, exclude_self)
+
+
+def _nearest(queries: Features, points: Features, k: int, exclude_self: bool) -> Neighbours:
+    screen = _Screen(queries, points, _precision())
     distances = np.empty((len(queries), k))
     indices = np.empty((len(queries), k), np.int64)
-    for rows, squared in screen.blocks():
-        num = len(rows)
-        if exclude_self:
-            squared[np.arange(num), rows] = np.inf
-        # k pairs lie truly within bound + error, so only pairs screened within bound + 2 error do
-        limit = _bound_of_kth(squared, k) + 2 * screen.error[rows]
-        picked = np.flatnonzero(squared <= limit[:, None].astype(squared.dtype))
-        if len(picked) > squared.size // _DENSE:
+    for rows in screen.blocks():
+        num, own = len(rows), (np.arange(len(rows)), rows)
+        for finer in screen, screen.finer:
+            squared = finer.product(rows)
+            if exclude_self:
+                squared[own] = np.inf
+            # k pairs lie truly within bound + error, so only pairs within bound + 2 error do
+            limit = _bound_of_kth(squared, k) + 2 * finer.error[rows]
+            picked = np.flatnonzero(squared <= limit[:, None].astype(squared.dtype))
+            if len(picked) <= squared.size // finer.many + k * num:
+                break
+        else:
             exact = screen.exact_block(rows)
             if exclude_self:
-                exact[np.arange(num), rows] = np.inf
+                exact[own] = np.inf
             for place in range(k):
                 best = exact.argmin(axis=1)
                 indices[rows, place] = best
-                distances[rows, place] = exact[np.arange(num), best]
-                exact[np.arange(num), best] = np.inf
+                distances[rows, place] = exact[own[0], best]
+                exact[own[0], best] = np.inf
             continue
         row, column = np.divmod(picked, len(points))
         exact = screen.exact_pairs(rows[row], column)
@@ -74,20 +90,78 @@ def nearest(
     return Neighbours(distances, indices)
 
 
+@dataclass(frozen=True)
+class Distinct:
+    """Which rows of a set are equal."""
+
+    first: Indices
+    """(groups,): the first row of each group of equal rows, in ascending order."""
+    group: Indices
+    """(N,): the group of each row."""
+
+    @property
+    def sizes(self) -> Indices:
+        """(groups,): the rows in each group."""
+        return np.bincount(self.group)
+
+
+def distinct(rows: Features) -> Distinct:
+    """Groups of equal rows, so that a set with many copies costs no more than one without."""
+    seen: dict[bytes, int] = {}
+    group = np.array(
+        [seen.setdefault(hashlib.blake2b(row, digest_size=16).digest(), len(seen)) for row in rows]
+    )
+    return Distinct(np.unique(group, return_index=True)[1], group)
+
+
+def _nearest_of_groups(
+    queries: Features, points: Features, k: int, known: Distinct, exclude_self: bool
+) -> Neighbours:
+    """`nearest` among points some of which are equal: each is compared with once."""
+    asked = known if exclude_self else distinct(queries)
+    # with its own group, that of a row alone included, k + 1 groups hold k other rows
+    wanted = min(k + exclude_self, len(known.first))
+    found = _nearest(queries[asked.first], points[known.first], wanted, False)
+    # (groups, members): the first rows of each group, as many as can be asked for
+    order = np.argsort(known.group, kind="stable")
+    starts = np.searchsorted(known.group[order], np.arange(len(known.first)))
+    place = starts[:, None] + np.arange(k + exclude_self)
+    inside = place < (starts + known.sizes)[:, None]
+    members = np.where(inside, order[np.minimum(place, len(order) - 1)], len(points))
+
+    distances, indices = np.empty((len(queries), k)), np.empty((len(queries), k), np.int64)
+    for part in _parts(len(queries), 4 * wanted * (k + exclude_self)):
+        of = asked.group[part]
+        rows = members[found.indices[of]].reshape(len(of), -1)
+        far = np.repeat(found.distances[of], k + exclude_self, axis=1)
+        out = rows == len(points)
+        if exclude_self:
+            out |= rows == np.arange(len(queries))[part, None]
+        far[out] = np.inf
+        chosen = np.lexsort((rows, far), axis=1)[:, :k]
+        distances[part] = np.take_along_axis(far, chosen, axis=1)
+        indices[part] = np.take_along_axis(rows, chosen, axis=1)
+    return Neighbours(distances, indices)
+
+
 def pairs_within(
     queries: Features, points: Features, *radii: Floats
-) -> Iterator[list[tuple[Indices, Indices]]]:
-    """The pairs nearer than a radius, block by block of queries: |x_i - y_j| < radius.
+) -> Iterator[tuple[Indices, list[NDArray[np.bool_]]]]:
+    """Which pairs are nearer than a radius, block by block of queries: |x_i - y_j| < radius.
 
-    Each of `radii` is (N, 1), one for a query, or (1, M), one for a point. For each block yields,
-    in their order, the row numbers of the queries and of the points of all such pairs.
+    Each of `radii` is (N, 1), one for a query, or (1, M), one for a point. Yields the row numbers
+    of a block's queries and, in the order of `radii`, whether each point is within, (rows, M).
     """
-    screen = _Screen(queries, points)
-    for rows, squared in screen.blocks():
-        yield [
-            screen.within(rows, squared, radius[rows] if len(radius) > 1 else radius)
-            for radius in radii
-        ]
+    screen = _Screen(queries, points, _precision())
+    for rows in screen.blocks():
+        squared = screen.product(rows)
+        yield (
+            rows,
+            [
+                screen.within(rows, squared, radius[rows] if len(radius) > 1 else radius)
+                for radius in radii
+            ],
+        )
 
 
 def _bound_of_kth(squared: Features, k: int) -> Floats:
@@ -109,12 +183,13 @@ class _Screen:
     2^-24 is half of `eps`.
     """
 
-    def __init__(self, queries: Features, points: Features) -> None:
-        self.queries, self.points = queries, points
+    def __init__(self, queries: Features, points: Features, dtype: Precision) -> None:
+        self.queries, self.points, self.dtype = queries, points, dtype
+        self.many = _MANY if dtype == np.float32 else _DENSE
         centre = points.mean(axis=0, dtype=np.float64)
         norms = [_norms(rows, centre) for rows in (queries, points)]
         self.scale = 1.0 / (max(norm.max() for norm in norms) or 1.0)
-        dims, dtype = queries.shape[1], _precision()
+        dims = queries.shape[1]
         self.left = np.empty((len(queries), dims + 2), dtype)
         self.right = np.empty((len(points), dims + 2), dtype)
         for rows, out in ((queries, self.left), (points, self.right)):
@@ -129,35 +204,43 @@ class _Screen:
         self.error: Floats = (dims + 8) * float(np.finfo(dtype).eps) / 2 * reach**2 + 1e-36
         """(N,): what a squared distance from a query can be off, in scaled units."""
 
-    def blocks(self) -> Iterator[tuple[Indices, Features]]:
-        """Row numbers of queries, and their scaled squared distances to all points.
+    @cached_property
+    def finer(self) -> _Screen:
+        """The screen in float64, for rows too close together for float32 to tell apart."""
+        return self if self.dtype == np.float64 else _Screen(self.queries, self.points, np.float64)
 
-        The array of one block is overwritten by the next.
-        """
-        num = max(1, BLOCK_BYTES // (4 * len(self.points)))
-        buffer = np.empty((min(num, len(self.queries)), len(self.points)), self.left.dtype)
-        right = torch.from_numpy(self.right).T
-        for start in range(0, len(self.queries), num):
-            rows = np.arange(start, min(start + num, len(self.queries)))
-            left, squared = torch.from_numpy(self.left[rows]), buffer[: len(rows)]
-            torch.mm(left, right, out=torch.from_numpy(squared))
-            yield rows, squared
+    @cached_property
+    def _buffer(self) -> Features:
+        return np.empty((self._step, len(self.points)), self.left.dtype)
 
-    def within(self, rows: Indices, squared: Features, radii: Floats) -> tuple[Indices, Indices]:
+    @property
+    def _step(self) -> int:
+        return min(max(1, BLOCK_BYTES // (4 * len(self.points))), len(self.queries))
+
+    def blocks(self) -> Iterator[Indices]:
+        """Row numbers of queries, block by block."""
+        for start in range(0, len(self.queries), self._step):
+            yield np.arange(start, min(start + self._step, len(self.queries)))
+
+    def product(self, rows: Indices) -> Features:
+        """Scaled squared distances of a block of queries to all points; the next overwrites it."""
+        squared = self._buffer[: len(rows)]
+        left, right = torch.from_numpy(self.left[rows]), torch.from_numpy(self.right).T
+        torch.mm(left, right, out=torch.from_numpy(squared))
+        return squared
+
+    def within(self, rows: Indices, squared: Features, radii: Floats) -> NDArray[np.bool_]:
         """The pairs of a block with distance < radius; radii are (rows, 1) or (1, points)."""
         limit, error = (radii * self.scale) ** 2, self.error[rows].max()
-        near = np.flatnonzero(squared <= (limit + error).astype(squared.dtype))
-        row, column = np.divmod(near, len(self.points))
-        sure = np.broadcast_to(limit - error, squared.shape)
-        unsure = np.flatnonzero(squared[row, column] >= sure[row, column])
-        if len(unsure) > squared.size // _DENSE:
-            row, column = np.nonzero(self.exact_block(rows) < radii)
-            return rows[row], column
-        inside = np.ones(len(near), bool)
-        i, j = row[unsure], column[unsure]
-        radius = np.broadcast_to(radii, squared.shape)[i, j]
-        inside[unsure] = self.exact_pairs(rows[i], j) < radius
-        return rows[row[inside]], column[inside]
+        inside: NDArray[np.bool_] = squared < (limit - error).astype(squared.dtype)
+        unsure = np.flatnonzero((squared <= (limit + error).astype(squared.dtype)) != inside)
+        if len(unsure) > squared.size // self.many:
+            if self.finer is not self:
+                return self.finer.within(rows, self.finer.product(rows), radii)
+            return self.exact_block(rows) < radii
+        i, j = np.divmod(unsure, len(self.points))
+        inside[i, j] = self.exact_pairs(rows[i], j) < np.broadcast_to(radii, squared.shape)[i, j]
+        return inside
 
     def exact_pairs(self, i: Indices, j: Indices) -> Floats:
         """Distances |x_i - y_j| in float64."""
@@ -174,7 +257,7 @@ class _Screen:
         return exact
 
 
-def _precision() -> type[np.float32] | type[np.float64]:
+def _precision() -> Precision:
     """float64 where float32 products are cut to fewer bits, as autocast and some switches do.
 
     Those switches have several names, so it is tried out on a product whose error is bounded.

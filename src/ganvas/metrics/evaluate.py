@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Final, get_args
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ganvas import config
 from ganvas.config import Preprocess, Run
@@ -170,15 +171,19 @@ def evaluate(
     num = min(num, available, most(train, test))
     if num < 2:
         raise UsageError(f"'{what}': found {num} images to compare; at least 2 are needed")
-    extractor = extraction.choose(features, dataset, train, test, root)
+    on_pixels = set(names) <= set(ON_PIXELS)  # then none is needed, let alone trained
+    chosen: Choice = "pixels" if on_pixels else features
+    extractor = extraction.choose(chosen, dataset, train, test, root)
     if progress:
         extractor = dataclasses.replace(extractor, watch=watched)
     if isinstance(made, Generator):
-        fakes = made.sample(num, seed)
+        fakes, labels = made.sample(num, seed), None
     else:
-        fakes = made.images[drawn(len(made), num, seed, "fakes")]
+        some = _some(made, drawn(len(made), num, seed, "fakes"))
+        fakes = some.images
+        labels = _as_numbered(what, some, train) if "1nn-labels" in names else None
     comparison = Comparison(dataset, preprocess, train, test, split, seed, extractor, num)
-    side = Side(fakes, extractor, is_real=False)
+    side = Side(fakes, extractor, is_real=False, labels=labels)
     picture = Path(pairs) if pairs else folder.path / "memorisation.png" if run else None
 
     rows = []
@@ -223,14 +228,15 @@ class Comparison:
         if test is None:
             order = drawn(len(train), len(train), seed, "halves")
             half = len(order) // 2
-            chosen = train.images[order[:half][:num]], train.images[order[half:][:num]]
+            chosen = _some(train, order[:half][:num]), _some(train, order[half:][:num])
         else:
             one, two = (test, train) if self.split == "test" else (train, test)
             chosen = (
-                one.images[drawn(len(one), num, seed, "reference")],
-                two.images[drawn(len(two), num, seed, "floor")],
+                _some(one, drawn(len(one), num, seed, "reference")),
+                _some(two, drawn(len(two), num, seed, "floor")),
             )
-        return Side(chosen[0], self.extractor), Side(chosen[1], self.extractor)
+        reference, stand_ins = (Side(x.images, self.extractor, labels=x.labels) for x in chosen)
+        return reference, stand_ins
 
     @cached_property
     def bench(self) -> Bench:
@@ -350,6 +356,28 @@ def splits(
         if split == "test":
             raise UsageError(f"--split test: {error}; or compare with --split train") from None
         return train, None
+
+
+def _some(of: ImageSet, rows: NDArray[np.int64]) -> ImageSet:
+    return ImageSet(of.images[rows], None if of.labels is None else of.labels[rows], of.classes)
+
+
+def _as_numbered(what: str | Path, made: ImageSet, train: ImageSet) -> NDArray[np.int64] | None:
+    """The labels of made images, as the data set numbers its classes; None if either has none.
+
+    Classes go by their names, or by their places from 0 where no name is a number.
+    """
+    if made.labels is None or train.labels is None:
+        return None
+    places = {name: i for i, name in enumerate(train.classes)}
+    if not any(name.isdecimal() for name in train.classes):
+        places |= {str(i): i for i in range(len(train.classes))}
+    if unknown := [name for name in made.classes if name not in places]:
+        raise UsageError(
+            f"'{what}': label '{unknown[0]}' is no class of the data set; allowed: "
+            f"{', '.join(places)}"
+        )
+    return np.array([places[name] for name in made.classes])[made.labels]
 
 
 # Rows

@@ -77,8 +77,10 @@ class Extractor:
     def of_classifier(
         cls, net: classifier.Classifier, content: bytes, name: str, shape: Shape
     ) -> Extractor:
+        net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+
         def run(images: Tensor) -> tuple[Tensor, Tensor | None]:
-            features, logits = net(images)
+            features, logits = net(images.contiguous(memory_format=torch.channels_last))
             return features, logits.softmax(dim=1)
 
         return cls(name, classifier.sha256(content), run, shape)
@@ -137,13 +139,16 @@ def random_net(shape: Shape, why: str = "") -> Extractor:
         if isinstance(module, nn.Conv2d):  # so that features neither fade nor grow with depth
             nn.init.kaiming_normal_(module.weight, nonlinearity="relu", generator=rng)
 
+    sha256 = classifier.sha256(classifier.to_bytes(net))
+    net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+
     def run(images: Tensor) -> tuple[Tensor, None]:
-        return net(images)[0], None
+        return net(images.contiguous(memory_format=torch.channels_last))[0], None
 
     note = "a fixed random net: distances say little of meaning"
     return Extractor(
         "random",
-        classifier.sha256(classifier.to_bytes(net)),
+        sha256,
         run,
         note=f"{why}, hence {note}" if why else note,
     )

@@ -7,8 +7,10 @@ from dataclasses import dataclass as plain
 from typing import Annotated, ClassVar, Final
 
 import numpy as np
+import torch
 from pydantic import AfterValidator, Field
 from pydantic.dataclasses import dataclass
+from torch import Tensor
 
 from ganvas.errors import UsageError
 from ganvas.metrics.inputs import Better, Floats, Values, feature_pair, features
@@ -86,7 +88,8 @@ class Moments:
             self._shift = rows.mean(axis=0)  # sums about a typical point lose no digits
         centred = rows - self._shift
         self._sum += centred.sum(axis=0)
-        self._products += centred.T @ centred
+        rows_of = torch.from_numpy(centred)
+        self._products += torch.mm(rows_of.T, rows_of).numpy()
         self._num += self._filled
         self._filled = 0
 
@@ -152,17 +155,18 @@ class FrechetDistance:
         # with C1 = A A' and C2 = B B' the trace of (C1 C2)^(1/2) is the sum of A'B's singular
         # values; taking no square roots of rounded products, it is exact to the last few digits
         product = _factor(real.covariance).T @ _factor(fake.covariance)
-        root = np.linalg.svd(product, compute_uv=False).sum() if product.size else 0.0
+        root = float(torch.linalg.svdvals(product).sum()) if product.numel() else 0.0
         traces = np.trace(real.covariance) + np.trace(fake.covariance)
         covariances = max(0.0, float(traces - 2 * root))
         return Frechet(means + covariances, means, covariances, None)
 
 
-def _factor(covariance: Floats) -> Floats:
+def _factor(covariance: Floats) -> Tensor:
     """A, (D, rank), with A A' = covariance."""
-    values, vectors = np.linalg.eigh(covariance)
-    kept = values > max(values[-1], 0.0) * len(values) * np.finfo(np.float64).eps
-    factor: Floats = vectors[:, kept] * np.sqrt(values[kept])
+    # torch's threads, unlike those of NumPy's library, do not starve each other on a busy machine
+    values, vectors = torch.linalg.eigh(torch.from_numpy(covariance))
+    kept = values > max(float(values[-1]), 0.0) * len(values) * np.finfo(np.float64).eps
+    factor: Tensor = vectors[:, kept] * values[kept].sqrt()
     return factor
 
 

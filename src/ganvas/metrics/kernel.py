@@ -164,21 +164,27 @@ class KernelDistanceExact(Polynomial):
 
     def _own(self, x: Floats) -> Floats:
         """Mean kernel of each row with the other rows, (N,)."""
-        sums, _ = self._sums(x, x)
+        sums, _ = self._sums(x, x, same=True)
         means: Floats = (sums - self.with_itself(x)) / (len(x) - 1)
         return means
 
-    def _sums(self, x: Floats, y: Floats) -> tuple[Floats, Floats]:
-        """Sums of the kernel over y for each row of x, (N,), and over x for each of y, (M,)."""
+    def _sums(self, x: Floats, y: Floats, same: bool = False) -> tuple[Floats, Floats]:
+        """Sums of the kernel over y for each row of x, (N,), and over x for each of y, (M,).
+
+        With `same`, x and y are one set, and each pair of blocks is computed once.
+        """
         of_x, of_y = np.zeros(len(x)), np.zeros(len(y))
         step = max(1, math.isqrt(BLOCK_BYTES // 16))  # two float64 arrays of step x step
         for i in range(0, len(x), step):
-            for j in range(0, len(y), step):
+            for j in range(i if same else 0, len(y), step):
                 rows, columns = torch.from_numpy(x[i : i + step]), torch.from_numpy(y[j : j + step])
                 base = torch.mm(rows, columns.T).numpy()
                 kernel = base.copy()
                 for _ in range(self.degree - 1):
                     kernel *= base
                 of_x[i : i + step] += kernel.sum(axis=1)
-                of_y[j : j + step] += kernel.sum(axis=0)
+                if same and j > i:
+                    of_x[j : j + step] += kernel.sum(axis=0)
+                elif not same:
+                    of_y[j : j + step] += kernel.sum(axis=0)
         return of_x, of_y

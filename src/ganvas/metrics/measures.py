@@ -19,11 +19,18 @@ from ganvas.errors import UsageError
 from ganvas.images import ImageSet, Pixels
 from ganvas.metrics import features as extraction
 from ganvas.metrics.classes import ClassifierScore, ClassShares
+from ganvas.metrics.classifier import sha256
 from ganvas.metrics.features import Extractor, Found
 from ganvas.metrics.frechet import FrechetDistance
 from ganvas.metrics.interval import share_interval
-from ganvas.metrics.kernel import KernelDistanceExact
-from ganvas.metrics.neighbours import DuplicateRate, Memorisation, Memory, NearestTwoSample
+from ganvas.metrics.kernel import KernelDistance, KernelDistanceExact
+from ganvas.metrics.neighbours import (
+    DuplicateRate,
+    Memorisation,
+    Memory,
+    NearestLabel,
+    NearestTwoSample,
+)
 from ganvas.metrics.parzen import ParzenLogLikelihood
 from ganvas.metrics.prdc import PrecisionRecallDensityCoverage
 from ganvas.seeds import stream
@@ -50,6 +57,8 @@ class Side:
     images: Pixels
     extractor: Extractor
     is_real: bool = True
+    labels: NDArray[np.int64] | None = None
+    """Class index of each image, as the data set numbers its classes."""
 
     @cached_property
     def found(self) -> Found:
@@ -99,10 +108,18 @@ def _fd(bench: Bench, fakes: Side) -> Measured:
 
 
 def _kd(bench: Bench, fakes: Side) -> Measured:
-    metric = KernelDistanceExact()
-    found = metric.measure(bench.reference.found.features, fakes.found.features)
-    interval = _around(found.distance, found.error)
-    return Measured({"distance": found.distance}, {"distance": interval}, (metric,))
+    real, fake = bench.reference.found.features, fakes.found.features
+    exact = KernelDistanceExact()
+    found = exact.measure(real, fake)
+    values = {"distance": found.distance}
+    intervals = {"distance": _around(found.distance, found.error)}
+    size = min(1000, len(fake) // 2)  # of all images every subset would be the same
+    if size < 2:
+        return Measured(values, intervals, (exact,))
+    metric = KernelDistance(subset_size=size)
+    subsets = metric.measure(real, fake)
+    values |= {"subsets": subsets.distance, "spread": subsets.spread}
+    return Measured(values, intervals, (exact, metric))
 
 
 def _prdc(bench: Bench, fakes: Side) -> Measured:
@@ -133,6 +150,21 @@ def _parzen(bench: Bench, fakes: Side) -> Measured:
     values = {"log_likelihood": found.log_likelihood, "sigma": found.sigma}
     interval = _around(found.log_likelihood, found.error)
     return Measured(values, {"log_likelihood": interval}, (metric,))
+
+
+def _label_error(bench: Bench, fakes: Side) -> Measured:
+    metric = NearestLabel()
+    truth = bench.reference
+    if truth.labels is None:
+        raise UsageError("it needs labelled data, and the data set has no labels")
+    if truth.labels.min() == truth.labels.max():
+        raise UsageError("it needs labels of at least two classes, and the data set has one")
+    if fakes.labels is None:
+        raise UsageError(
+            "it needs labelled fakes: an .npz file with `labels`, or a folder of class folders"
+        )
+    found = metric.measure(fakes.pixels, fakes.labels, truth.pixels, truth.labels)
+    return Measured({"error": found.error}, {"error": (found.low, found.high)}, (metric,))
 
 
 def _two_sample(bench: Bench, fakes: Side) -> Measured:
@@ -166,12 +198,13 @@ MEASURES: Final[dict[str, Callable[[Bench, Side], Measured]]] = {
     "classes": _classes,
     "parzen": _parzen,
     "1nn": _two_sample,
+    "1nn-labels": _label_error,
     "duplicates": _duplicates,
     "memorisation": _memorisation,
 }
 IN_INCEPTION: Final = {"fd": "fid", "kd": "kid", "classes": "is"}
 """What metrics are called where they are measured in Inception's features, and only there."""
-ON_PIXELS: Final = ("parzen", "duplicates", "memorisation")
+ON_PIXELS: Final = ("parzen", "1nn-labels", "duplicates", "memorisation")
 
 
 def _around(value: float, error: float) -> tuple[float, float]:
@@ -218,6 +251,9 @@ def floor(name: str, bench: Bench, other: Side, measured: Measured, seed: int) -
         reals.append(bench.train.images)
     if name == "parzen":
         reals.append(bench.held_out)
+    for labels in (bench.reference.labels, other.labels) if name == "1nn-labels" else ():
+        assert labels is not None
+        protocol.append(sha256(labels.tobytes()))
     path = extraction.cached("floors", *protocol, *map(fingerprint, reals)).with_suffix(".json")
     try:
         kept: dict[str, float] = json.loads(path.read_text(encoding="utf-8"))

@@ -10,7 +10,7 @@ import numpy as np
 from pydantic.dataclasses import dataclass
 
 from ganvas.config import Positive
-from ganvas.metrics.distances import nearest, pairs_within
+from ganvas.metrics.distances import distinct, nearest, pairs_within
 from ganvas.metrics.inputs import Better, Values, feature_pair
 from ganvas.registry import CHECKED, METRICS
 
@@ -63,12 +63,19 @@ class PrecisionRecallDensityCoverage:
         real_radii, fake_radii = (
             nearest(rows, rows, self.k, exclude_self=True).distances[:, -1] for rows in (x, y)
         )
-        real_balls = np.zeros(len(y), np.int64)
+        # equal images have equal balls: one of each stands for all
+        real_kinds, fake_kinds = distinct(x), distinct(y)
+        x, real_radii = x[real_kinds.first], real_radii[real_kinds.first]
+        y, fake_radii = y[fake_kinds.first], fake_radii[fake_kinds.first]
+        balls_of_kind = np.zeros(len(y), np.float32)  # whole numbers below 2^24, hence exact
+        sizes = real_kinds.sizes.astype(np.float32)
         covered, recalled = np.zeros(len(x), bool), np.zeros(len(x), bool)
-        for in_real, in_fake in pairs_within(x, y, real_radii[:, None], fake_radii[None]):
-            real_balls += np.bincount(in_real[1], minlength=len(y))
-            covered[in_real[0]] = True
-            recalled[in_fake[0]] = True
+        for rows, (in_real, in_fake) in pairs_within(x, y, real_radii[:, None], fake_radii[None]):
+            balls_of_kind += sizes[rows] @ in_real.astype(np.float32)
+            covered[rows] = in_real.any(axis=1)
+            recalled[rows] = in_fake.any(axis=1)
+        real_balls = balls_of_kind[fake_kinds.group].astype(np.int64)
+        covered, recalled = covered[real_kinds.group], recalled[real_kinds.group]
         return PRDC(
             precision=float((real_balls > 0).mean()),
             recall=float(recalled.mean()),
