@@ -31,6 +31,7 @@ LAYERS = {
     "metrics.inception": 2,
     "metrics.features": 3,
     "metrics.measures": 3,
+    "metrics.rows": 3,
     "metrics.evaluate": 3,
     "training": 2,  # the package itself, which is a docstring
     "training.updates": 2,
@@ -42,6 +43,7 @@ LAYERS = {
     "training.length": 2,
     "training.stopping": 2,
     "training.evaluation": 3,
+    "training.session": 3,
     "sampling": 2,
     "plots": 2,
     "training.loop": 3,

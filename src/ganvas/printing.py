@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from ganvas.comparison.compare import Comparison
     from ganvas.comparison.table import Column
     from ganvas.data.inspection import Inspection
-    from ganvas.metrics.evaluate import Row
+    from ganvas.metrics.rows import Row
     from ganvas.training.loop import Trained
 
 

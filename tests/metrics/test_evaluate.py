@@ -19,8 +19,9 @@ from ganvas.data.datasets import Digits
 from ganvas.errors import UsageError
 from ganvas.images import read_png, write_png
 from ganvas.metrics import classifier, features
-from ganvas.metrics.evaluate import DEFAULT, Row
+from ganvas.metrics.evaluate import DEFAULT
 from ganvas.metrics.measures import MEASURES
+from ganvas.metrics.rows import Row
 
 
 @pytest.fixture(autouse=True, scope="module")

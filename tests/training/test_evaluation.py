@@ -25,7 +25,7 @@ from ganvas.config import Evaluate
 from ganvas.data.prepare import load_images
 from ganvas.errors import RunError
 from ganvas.metrics import classifier
-from ganvas.metrics.evaluate import Row
+from ganvas.metrics.rows import Row
 from ganvas.sampling import load
 from ganvas.training import evaluation, loop
 from ganvas.training.evaluation import Deciding, Evaluation, Plan, make_plan, usual_count, wanted

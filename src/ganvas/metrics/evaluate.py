@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from functools import cached_property
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, Final, get_args
+from typing import Final, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,94 +15,29 @@ from numpy.typing import NDArray
 from ganvas import config
 from ganvas.config import Preprocess, Run
 from ganvas.data.catalogue import open_dataset
-from ganvas.data.prepare import fingerprint, load_images
+from ganvas.data.prepare import load_images
 from ganvas.errors import UsageError
 from ganvas.images import ImageSet, Pixels, grid, scale_for, write_png
 from ganvas.metrics import features as extraction
-from ganvas.metrics.features import Choice, Extractor
+from ganvas.metrics.features import Choice
 from ganvas.metrics.measures import (
     IN_INCEPTION,
     MEASURES,
     ON_PIXELS,
-    SIDE,
-    Bench,
     Measured,
     Side,
     drawn,
 )
-from ganvas.metrics.measures import floor as floor_of
 from ganvas.metrics.neighbours import Memory
 from ganvas.metrics.progress import watched
+from ganvas.metrics.rows import Comparison, Row, most, named, some
 from ganvas.protocols import Dataset, Split
-from ganvas.registry import DATASETS, METRICS, closest
+from ganvas.registry import closest
 from ganvas.sampling import Generator, load
 from ganvas.schedule import Schedule
 from ganvas.training.rundir import RunFolder
 
-TRIAL: Final = 64
-"""Real images on which it is found out whether a metric can be measured."""
 DEFAULT: Final = ("fd", "kd", "prdc", "classes", "memorisation")
-
-
-@dataclass(frozen=True)
-class Row:
-    """A metric's numbers and how they were measured."""
-
-    metric: str
-    """Its short name and the number of images: fd10k."""
-    values: dict[str, float]
-    """Empty if it could not be measured."""
-    intervals: dict[str, tuple[float, float]]
-    """95 % intervals, of those values that have one."""
-    floor: dict[str, float]
-    """The same, with real images of the other split in place of the fakes."""
-    reason: str
-    """Why it could not be measured; empty if it was."""
-    settings: dict[str, dict[str, Any]]
-    """The settings of the components that compute it, by their names."""
-    num_fake: int
-    num_reference: int
-    data: str
-    split: str
-    fingerprint: str
-    """SHA-256 of the reference images."""
-    extractor: str
-    extractor_sha256: str
-    extractor_accuracy: float | None
-    """A classifier's, on images that it was not trained on."""
-    note: str
-    """What a reader should know of the extractor."""
-    resize: str
-    """How images were resized on the way, with the filter."""
-    seed: int
-    recipe: str
-    images: int | None
-    """Real images that the generator was shown in training."""
-    step: int | None
-    """Steps after which the generator was saved."""
-    picture: str
-    """The picture that goes with the numbers, if there is one."""
-
-    def as_json(self) -> dict[str, Any]:
-        """The row for JSON: what is not finite becomes null."""
-        return {key: _finite(value) for key, value in dataclasses.asdict(self).items()}
-
-    @classmethod
-    def of_json(cls, found: Mapping[str, Any]) -> Row:
-        """The row that `as_json` made `found` of; TypeError or ValueError if it is none."""
-
-        def number(value: float | None) -> float:
-            return math.nan if value is None else float(value)
-
-        values, floor = (
-            {key: number(value) for key, value in dict(found.get(part, {})).items()}
-            for part in ("values", "floor")
-        )
-        intervals = {
-            key: (number(low), number(high))
-            for key, (low, high) in dict(found.get("intervals", {})).items()
-        }
-        return cls(**{**found, "values": values, "floor": floor, "intervals": intervals})
 
 
 def evaluate(
@@ -162,7 +96,7 @@ def evaluate(
     for images in (train, test):
         if images is not None and images.shape != made.shape:
             raise UsageError(
-                f"'{what}': found images of {_size(made.shape)}, those of {_named(dataset)} have "
+                f"'{what}': found images of {_size(made.shape)}, those of {named(dataset)} have "
                 f"{_size(images.shape)}; compare images of one size"
             )
 
@@ -179,9 +113,9 @@ def evaluate(
     if isinstance(made, Generator):
         fakes, labels = made.sample(num, seed), None
     else:
-        some = _some(made, drawn(len(made), num, seed, "fakes"))
-        fakes = some.images
-        labels = _as_numbered(what, some, train) if "1nn-labels" in names else None
+        chosen_fakes = some(made, drawn(len(made), num, seed, "fakes"))
+        fakes = chosen_fakes.images
+        labels = _as_numbered(what, chosen_fakes, train) if "1nn-labels" in names else None
     comparison = Comparison(dataset, preprocess, train, test, split, seed, extractor, num)
     side = Side(fakes, extractor, is_real=False, labels=labels)
     picture = Path(pairs) if pairs else folder.path / "memorisation.png" if run else None
@@ -206,112 +140,12 @@ def evaluate(
     return rows
 
 
-@dataclass(frozen=True)
-class Comparison:
-    """Real images, and how they are looked at: all that fakes are compared with."""
-
-    dataset: Dataset
-    preprocess: Preprocess
-    train: ImageSet
-    """All training images, `preprocess.first` or not."""
-    test: ImageSet | None
-    split: Split
-    seed: int
-    extractor: Extractor
-    num: int
-    """Reference images, and as many real ones that stand in for fakes; at most `most`."""
-
-    @cached_property
-    def _sides(self) -> tuple[Side, Side]:
-        """Reference images, and real images that stand in for fakes, drawn at random."""
-        train, test, seed, num = self.train, self.test, self.seed, self.num
-        if test is None:
-            order = drawn(len(train), len(train), seed, "halves")
-            half = len(order) // 2
-            chosen = _some(train, order[:half][:num]), _some(train, order[half:][:num])
-        else:
-            one, two = (test, train) if self.split == "test" else (train, test)
-            chosen = (
-                _some(one, drawn(len(one), num, seed, "reference")),
-                _some(two, drawn(len(two), num, seed, "floor")),
-            )
-        reference, stand_ins = (Side(x.images, self.extractor, labels=x.labels) for x in chosen)
-        return reference, stand_ins
-
-    @cached_property
-    def bench(self) -> Bench:
-        real, other = self._sides
-        on_test = self.split == "test"
-        return Bench(
-            real,
-            ImageSet(self.train.images[: self.preprocess.first]),
-            real if on_test else other if self.test is not None else None,
-            self.train.images[-10_000:][:1000] if on_test else self.train.images[:0],
-        )
-
-    def measure(self, name: str, fakes: Side) -> tuple[Row, Memory | None]:
-        """The row of a metric, without what made the fakes, and pairs for a picture.
-
-        Raises:
-            UsageError: it cannot be measured.
-        """
-        measured = MEASURES[name](self.bench, fakes)
-        return self.row(name, measured, self.floor(name, measured)), measured.pairs
-
-    def floor(self, name: str, measured: Measured) -> dict[str, float]:
-        """The values for real images; `measured` says of which values."""
-        return floor_of(name, self.bench, self._sides[1], measured, self.seed)
-
-    def trial(self, name: str) -> Measured:
-        """The metric of a few real images: whether it can be measured, and what values it has."""
-        few = self.bench.few(TRIAL)
-        return MEASURES[name](few, Side(self._sides[1].images[:TRIAL], self.extractor, False))
-
-    def row(self, name: str, measured: Measured, floor: dict[str, float], reason: str = "") -> Row:
-        used = extraction.pixels() if name in ON_PIXELS else self.extractor
-        real = self.bench.reference.images
-        halves = self.split == "train" and self.test is None
-        return Row(
-            metric=f"{called(name, used)}{short(self.num)}",
-            values=measured.values,
-            intervals=measured.intervals,
-            floor=floor,
-            reason=reason,
-            settings={METRICS.name_of(c): dataclasses.asdict(c) for c in measured.components},
-            num_fake=self.num,
-            num_reference=self.num,
-            data=_named(self.dataset),
-            split="train, one half" if halves else self.split,
-            fingerprint=fingerprint(real),
-            extractor=used.name,
-            extractor_sha256=used.sha256,
-            extractor_accuracy=used.accuracy,
-            note=used.note,
-            resize=_resizing(self.preprocess, used, name, real),
-            seed=self.seed,
-            recipe="",
-            images=None,
-            step=None,
-            picture="",
-        )
-
-
 def check_features(choice: str, option: str) -> None:
     if choice not in get_args(Choice):
         raise UsageError(f"{option}: found '{choice}'; {closest('', get_args(Choice))}")
 
 
-def most(train: ImageSet, test: ImageSet | None) -> int:
-    """How many images there are of both reference and real ones that stand in for fakes."""
-    return len(train) // 2 if test is None else min(len(train), len(test))
-
-
 # What is compared with what
-
-
-def called(name: str, extractor: Extractor) -> str:
-    """A metric's name in the features of an extractor: fd, but fid in Inception's."""
-    return IN_INCEPTION.get(name, name) if extractor.is_inception else name
 
 
 def _names(metrics: str | Sequence[str] | None, features: Choice) -> list[str]:
@@ -358,10 +192,6 @@ def splits(
         return train, None
 
 
-def _some(of: ImageSet, rows: NDArray[np.int64]) -> ImageSet:
-    return ImageSet(of.images[rows], None if of.labels is None else of.labels[rows], of.classes)
-
-
 def _as_numbered(what: str | Path, made: ImageSet, train: ImageSet) -> NDArray[np.int64] | None:
     """The labels of made images, as the data set numbers its classes; None if either has none.
 
@@ -380,33 +210,9 @@ def _as_numbered(what: str | Path, made: ImageSet, train: ImageSet) -> NDArray[n
     return np.array([places[name] for name in made.classes])[made.labels]
 
 
-# Rows
-
-
-def short(num: int) -> str:
-    return f"{num // 1000}k" if num % 1000 == 0 else str(num)
-
-
 def _size(shape: Sequence[int]) -> str:
     channels, height, width = shape
     return f"{height}x{width} with {channels} channel{'s' if channels > 1 else ''}"
-
-
-def _named(dataset: Dataset) -> str:
-    name = DATASETS.name_of(dataset)
-    return f"{name} {dataset.path}" if hasattr(dataset, "path") else name
-
-
-def _resizing(preprocess: Preprocess, extractor: Extractor, name: str, images: Pixels) -> str:
-    channels, height, width = images.shape[1:]
-    steps = []
-    if preprocess.image_size:
-        steps.append(f"data: {preprocess.filter} to {height}x{width}")
-    if name not in ON_PIXELS:
-        steps.append(f"features: {extractor.resizing((channels, height, width))}")
-    elif name != "parzen" and max(height, width) > SIDE:
-        steps.append(f"pixels: box to {SIDE} at most")
-    return "; ".join(step for step in steps if not step.endswith("none")) or "none"
 
 
 def _run_folder(what: Path) -> RunFolder:
@@ -420,14 +226,6 @@ def _step(folder: RunFolder, run: Run, made: Generator) -> int | None:
     schedule = Schedule.of(run, int(folder.read_environment()["data"]["images"]))
     step = schedule.steps_for(made.images_seen)
     return step if schedule.images_at(step) == made.images_seen else None
-
-
-def _finite(value: Any) -> Any:
-    if isinstance(value, Mapping):
-        return {key: _finite(item) for key, item in value.items()}
-    if isinstance(value, tuple):
-        return [_finite(item) for item in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _write_pairs(path: Path, memory: Memory, fakes: Pixels, train: Pixels) -> None:

@@ -20,9 +20,10 @@ from ganvas.data.prepare import load_images
 from ganvas.errors import RunError, UsageError
 from ganvas.images import ImageSet, Shape
 from ganvas.metrics import features as extraction
-from ganvas.metrics.evaluate import TRIAL, Comparison, Row, check_features, most, own_name
+from ganvas.metrics.evaluate import check_features, own_name
 from ganvas.metrics.inputs import Better
 from ganvas.metrics.measures import ON_PIXELS, Measured, Side
+from ganvas.metrics.rows import TRIAL, Comparison, Row, most
 from ganvas.registry import closest
 from ganvas.sampling import load, save_generator, snapshot
 from ganvas.schedule import Schedule

@@ -3,33 +3,26 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
-from torch import Tensor, nn
-from torch.utils.tensorboard import SummaryWriter
+from torch import Tensor
 
 from ganvas.config import Run
-from ganvas.data.loader import Loader
-from ganvas.data.prepare import fingerprint, load_images
-from ganvas.errors import RunError, UsageError
-from ganvas.images import ImageSet, Pixels, grid, scale_for, to_float, write_png
-from ganvas.metrics.evaluate import Row
+from ganvas.errors import RunError
+from ganvas.images import Pixels, to_float
+from ganvas.metrics.rows import Row
 from ganvas.plots import animate, plot_losses
 from ganvas.sampling import draw_sheet, save_generator, snapshot
-from ganvas.schedule import Schedule
-from ganvas.seeds import stream
-from ganvas.training.evaluation import Evaluation, make_plan
 from ganvas.training.length import Length
 from ganvas.training.progress import Reporter
-from ganvas.training.rundir import RunFolder, environment
-from ganvas.training.state import State, is_finite, load_checkpoint, new_state, save_checkpoint
-from ganvas.training.steps import Steps, check_device, obstacle
+from ganvas.training.rundir import RunFolder
+from ganvas.training.session import Session, device_of, open_session, write_sheet
+from ganvas.training.state import is_finite, save_checkpoint
+from ganvas.training.steps import Steps, obstacle
 from ganvas.training.stopping import signals
-from ganvas.training.updates import Alternating, inference
+from ganvas.training.updates import inference
 from ganvas.training.watchdog import Alarm, check_losses, check_samples
 
 
@@ -75,9 +68,9 @@ def fit(
     # twenty times slower; they count as zero. Set before torch starts its threads.
     torch.set_flush_denormal(True)
     begun = time.perf_counter()
-    device = _device(run.train.device)
+    device = device_of(run.train.device)
     with torch.random.fork_rng([device] if device.type == "cuda" else []):
-        session = _open(run, folder, reporter, device, data_root, resume, checkpoint)
+        session = open_session(run, folder, reporter, device, data_root, resume, checkpoint)
         try:
             return _train(session, _length(session, begun), reporter)
         except (torch.OutOfMemoryError, MemoryError) as error:
@@ -91,80 +84,13 @@ def fit(
             session.events.close()
 
 
-@dataclass
-class _Session:
-    """The objects of a run in progress."""
-
-    run: Run
-    folder: RunFolder
-    schedule: Schedule
-    data: ImageSet
-    state: State
-    loader: Loader
-    reals: Pixels
-    """The images of reals.png."""
-    grid_latents: Tensor
-    events: SummaryWriter
-    logged: int
-    """Up to this step the log is there already: the newest checkpoint's, on resuming."""
-    evaluation: Evaluation
-
-
-def _open(
-    run: Run,
-    folder: RunFolder,
-    reporter: Reporter,
-    device: torch.device,
-    data_root: Path | None,
-    resume: bool,
-    checkpoint: Path | None,
-) -> _Session:
-    """Load the data, build the nets, and make or reopen the run folder."""
-    check_device(run, device)
-    data = load_images(run.data, run.preprocess, "train", data_root)
-    schedule = Schedule.of(run, len(data))
-    state = new_state(run, data.shape, device)
-    _check_last_batch(run, schedule, state)
-    plan = make_plan(run, data, data_root)
-    about_data = {"images": len(data), "shape": data.shape, "sha256": fingerprint(data.images)}
-    record = environment(device, state.precision, about_data)
-    logged = 0
-    if resume:
-        _check_environment(folder, record, reporter)
-        folder.sweep()
-        if folder.checkpoints():
-            load_checkpoint(state, checkpoint or folder.checkpoints()[-1])
-            logged = folder.step_of(folder.checkpoints()[-1])
-        folder.rewind(logged)
-    else:
-        folder.create(run, record)
-    reals = _some_reals(run, data)
-    _write_sheet(folder.reals, run, reals)
-    events = SummaryWriter(str(folder.path), purge_step=logged + 1 if resume else None)
-    return _Session(
-        run=run,
-        folder=folder,
-        schedule=schedule,
-        data=data,
-        reals=reals,
-        state=state,
-        loader=Loader(
-            data.images, schedule, run.train.order, run.seed, run.model.value_range, device
-        ),
-        grid_latents=_grid_latents(run).to(device),
-        events=events,
-        logged=logged,
-        evaluation=Evaluation(run, folder, plan, schedule, state, events, logged),
-    )
-
-
-def _length(session: _Session, begun: float) -> Length:
+def _length(session: Session, begun: float) -> Length:
     state, plan = session.state, session.evaluation.plan
     used = state.seconds + state.evaluation_seconds - plan.seconds  # which lie after `begun`
     return Length(session.run.train, session.schedule, state, begun, used=used, longest=plan.cost)
 
 
-def _train(session: _Session, length: Length, reporter: Reporter) -> Trained:
+def _train(session: Session, length: Length, reporter: Reporter) -> Trained:
     run, state, schedule, folder = session.run, session.state, session.schedule, session.folder
     evaluation = session.evaluation
     every = {
@@ -237,7 +163,7 @@ def _train(session: _Session, length: Length, reporter: Reporter) -> Trained:
     )
 
 
-def _log(session: _Session, seconds: float) -> dict[str, float]:
+def _log(session: Session, seconds: float) -> dict[str, float]:
     """Write what came since the last line to log.jsonl and TensorBoard: means, and counts."""
     state, schedule = session.state, session.schedule
     images = schedule.images_at(state.step)
@@ -266,7 +192,7 @@ def _log(session: _Session, seconds: float) -> dict[str, float]:
     return line | means
 
 
-def _verdict(session: _Session) -> dict[str, float]:
+def _verdict(session: Session) -> dict[str, float]:
     """D's mean logits without dropout: on the images of reals.png and on a sheet's."""
     run, state = session.run, session.state
     sheets = {
@@ -282,16 +208,16 @@ def _verdict(session: _Session) -> dict[str, float]:
         }
 
 
-def _on_device(session: _Session, images: Pixels) -> Tensor:
+def _on_device(session: Session, images: Pixels) -> Tensor:
     return torch.from_numpy(images).to(session.state.latents.device)
 
 
-def _sample(session: _Session) -> list[Alarm]:
+def _sample(session: Session) -> list[Alarm]:
     """Draw the grid of fixed latents, and look at it for collapse."""
     run, state = session.run, session.state
     fakes = draw_sheet(state.G, session.grid_latents, run.model)
     path = session.folder.path / "samples" / _sample_name(session)
-    sheet = _write_sheet(path, run, fakes)
+    sheet = write_sheet(path, run, fakes)
     tag = run.output.tags.get("samples", "samples")
     if state.step > session.logged:
         session.events.add_image(tag, sheet[:3], state.step)
@@ -299,7 +225,7 @@ def _sample(session: _Session) -> list[Alarm]:
     return check_samples(run.watchdog, images, fakes, session.reals, state.memory)
 
 
-def _sample_name(session: _Session) -> str:
+def _sample_name(session: Session) -> str:
     """epoch-0003.png where sheets are due by the epoch, otherwise step-00000250.png."""
     step, schedule = session.state.step, session.schedule
     if "epoch" in session.run.output.sample and step % schedule.steps_per_epoch == 0:
@@ -307,7 +233,7 @@ def _sample_name(session: _Session) -> str:
     return f"step-{step:08d}.png"
 
 
-def _checkpoint(session: _Session) -> None:
+def _checkpoint(session: Session) -> None:
     """Save the state and the generator, unless the nets hold NaN: then the last good ones stay."""
     run, state, folder = session.run, session.state, session.folder
     if not all(is_finite(net) for net in (state.G, state.D)):
@@ -319,85 +245,15 @@ def _checkpoint(session: _Session) -> None:
     save_generator(folder.generator, run, snapshot(run, state.G, session.data.shape, images))
 
 
-# The pictures' contents, which follow from the seed
-
-
-def _grid_latents(run: Run) -> Tensor:
-    rows, columns = run.output.grid
-    rng = torch.Generator().manual_seed(stream(run.seed, "grid"))
-    return run.latent.sample(rows * columns, rng)
-
-
-def _some_reals(run: Run, data: ImageSet) -> Pixels:
-    rows, columns = run.output.grid
-    rng = torch.Generator().manual_seed(stream(run.seed, "reals"))
-    chosen: Pixels = data.images[torch.randperm(len(data), generator=rng)[: rows * columns].numpy()]
-    return chosen
-
-
-def _write_sheet(path: Path, run: Run, images: Pixels) -> Pixels:
-    sheet = grid(images, *run.output.grid)
-    write_png(path, sheet, scale_for(sheet.shape[1]))
-    return sheet
-
-
 def _no_memory(run: Run, error: Exception) -> str:
     reason = str(error).partition("\n")[0]
     return f"out of memory: {reason}; lower --batch-size, which is {run.train.batch_size}"
 
 
-# Before the first step
+# What the user is told
 
 
-def _device(name: str) -> torch.device:
-    """The device a config names; UsageError if this machine has none such."""
-    if name == "auto":
-        accelerator = torch.accelerator.current_accelerator(check_available=True)
-        return accelerator or torch.device("cpu")
-    try:
-        torch.empty(0, device=name)
-        return torch.device(name)
-    except (RuntimeError, AssertionError):
-        raise UsageError(
-            f"--device: found '{name}', which this machine does not have; "
-            "allowed: auto, cpu, or an accelerator that it has (cuda, mps)"
-        ) from None
-
-
-def _check_last_batch(run: Run, schedule: Schedule, state: State) -> None:
-    """BatchNorm cannot train on one image; say so now rather than at the end of an epoch."""
-    smallest = schedule.images_at(schedule.steps_per_epoch) % schedule.images_per_step
-    smallest = (smallest or schedule.images_per_step) // run.update.batches_per_step
-    if isinstance(run.update, Alternating) and run.update.d_batch == "merged":
-        smallest //= 2  # D's fakes are half a batch
-    norms = (nn.BatchNorm1d, nn.BatchNorm2d)
-    if smallest < 2 and any(
-        isinstance(m, norms) for net in (state.G, state.D) for m in net.modules()
-    ):
-        raise UsageError(
-            f"--batch-size: found {run.train.batch_size}; that leaves a batch of one image, which "
-            "BatchNorm cannot train on; allowed: 2 or more, 4 or more with update.d_batch=merged, "
-            "and train.drop_last=true where a few images are left over at the end of an epoch"
-        )
-
-
-def _check_environment(folder: RunFolder, record: Mapping[str, Any], reporter: Reporter) -> None:
-    """A run goes on only with the data that it began with."""
-    before = folder.read_environment()
-    if before["data"]["sha256"] != record["data"]["sha256"]:
-        raise UsageError(
-            f"--resume: the images are not those that '{folder.path}' was trained on "
-            f"(SHA-256 {record['data']['sha256'][:12]}…, recorded {before['data']['sha256'][:12]}…)"
-        )
-    changed = [key for key in record if key != "data" and record[key] != before.get(key)]
-    if changed:
-        reporter.warn(
-            f"{', '.join(changed)} changed since '{folder.path}' was begun (see its env.json), "
-            "so the run may not end bit-identical to one that was never stopped"
-        )
-
-
-def _headline(session: _Session, total: int | None) -> str:
+def _headline(session: Session, total: int | None) -> str:
     run, state = session.run, session.state
     channels, height, width = session.data.shape
     steps = f"{run.train.minutes:g} minutes in steps" if total is None else f"{total:,} steps"
@@ -411,7 +267,7 @@ def _headline(session: _Session, total: int | None) -> str:
     return "\n".join(filter(None, (headline, session.evaluation.plan.about)))
 
 
-def _fitting(session: _Session, total: int) -> str:
+def _fitting(session: Session, total: int) -> str:
     """How much fits into the minutes, from the steps made so far."""
     epochs = total / session.schedule.steps_per_epoch
     return (
