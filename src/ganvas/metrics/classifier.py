@@ -27,6 +27,8 @@ SMALLEST: Final = 8
 """Least height and width of an image."""
 LEARNING_RATE: Final = 0.375
 """At its peak, for the weights; the shifts of BatchNorm take 64 times as much."""
+PATCHES: Final = 5000 * 32 * 32
+"""Most patches that the first layer is fitted to."""
 LOOKAHEAD: Final = 5
 """Steps between two averagings of the weights."""
 
@@ -151,7 +153,8 @@ def fit(
     net = untrained((channels, height, width), num_classes, seed, recipe.widths).train()
     rng = torch.Generator().manual_seed(stream(seed, "classifier", "batches"))
     pixels, targets = torch.from_numpy(images), torch.from_numpy(labels)
-    some = torch.randperm(len(images), generator=rng)[:5000]
+    num_whitened = max(1, min(5000, PATCHES // (height * width)))
+    some = torch.randperm(len(images), generator=rng)[:num_whitened]
     whiten(net.whitening, to_float(pixels[some], -1.0, 1.0))
     net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
@@ -195,16 +198,16 @@ def whiten(layer: nn.Conv2d, images: Tensor) -> None:
     They are the patches' principal components scaled to variance one, and their negatives.
     Directions that hardly vary are not blown up.
     """
-    patches = F.unfold(images, 2).transpose(1, 2).flatten(0, 1).double()
+    patches = F.unfold(images, 2).transpose(1, 2).flatten(0, 1)
     mean = patches.mean(dim=0)
-    covariance = (patches - mean).T @ (patches - mean) / len(patches)
-    variances, directions = torch.linalg.eigh(covariance)
+    patches = patches - mean
+    variances, directions = torch.linalg.eigh((patches.T @ patches / len(patches)).double())
     least = 5e-4 * variances.mean().clamp(min=1e-4)
     filters = (directions / (variances.clamp(min=0) + least).sqrt()).T
     filters = torch.cat([filters, -filters])
     layer.weight.data.copy_(filters.view_as(layer.weight))
     assert layer.bias is not None
-    layer.bias.data.copy_(-filters @ mean)
+    layer.bias.data.copy_(-filters @ mean.double())
 
 
 def _optimizer(net: Classifier) -> torch.optim.SGD:
