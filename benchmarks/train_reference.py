@@ -36,7 +36,10 @@ RECIPES: dict[str, tuple[int, Recipe]] = {
     ),
     "digits": (80, Recipe(batch_size=64)),
     "emnist-letters": (25, Recipe()),
-    "fashion-mnist": (9, Recipe(turn=0, scale=0.05, shear=0, mirror=True)),
+    "fashion-mnist": (
+        10,
+        Recipe(widths=(32, 96, 160), turn=0, scale=0, shear=0, shift=1 / 28, mirror=True),
+    ),
     "mnist": (6, Recipe()),
 }
 """Passes over the training images, and how they are used."""
