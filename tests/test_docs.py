@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 import re
 import shlex
 import sys
@@ -210,3 +211,16 @@ def test_pages_are_short() -> None:
     for page, text in PAGES.items():
         lines = len(text.splitlines())
         assert lines <= (240 if page == "docs/extend.md" else 150), f"{page}: {lines} lines"
+
+
+def test_the_accuracies_of_classifiers_are_those_of_their_cards() -> None:
+    folders = sorted((ROOT / "src/ganvas/pretrained").glob("classifier-*"))
+    assert folders
+    for folder in folders:
+        card = json.loads((folder / "card.json").read_text(encoding="utf-8"))
+        name, accuracy = card["dataset"], f"{100 * card['accuracy']:.2f} %"
+        num_test = f"{card['num_test']:,} "
+        row = f"| `{name}` | {card['widths'][-1]} | {accuracy} | {num_test}"
+        assert row in PAGES["docs/evaluate.md"], row
+        (row,) = re.findall(rf"^\| `{name}` \|.*$", PAGES["docs/data.md"], re.MULTILINE)
+        assert row.endswith(f"| {accuracy} |")

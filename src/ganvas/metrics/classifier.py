@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Mapping
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
@@ -19,52 +20,104 @@ from ganvas.errors import UsageError
 from ganvas.images import Pixels, Shape, to_float
 from ganvas.seeds import stream
 
-DIMS: Final = 128
-"""Features an image."""
-BATCH: Final = 128
-"""Images in a training batch, if there are as many."""
+Widths = tuple[int, int, int]
+"""Channels of a net's three blocks; the last is also the number of features."""
+
 SMALLEST: Final = 8
 """Least height and width of an image."""
-RECIPE: Final[Mapping[str, Any]] = {
-    "optimizer": "AdamW, weight decay 0.02, one-cycle learning rate up to 0.004",
-    "batch_size": BATCH,
-    "label_smoothing": 0.05,
-    "temperature": "fitted on augmented training images",
-    "augmentation": "turned by up to 12 degrees, scaled by up to 12 %, sheared by up to 0.1, "
-    "shifted by up to 8 %",
-}
+LEARNING_RATE: Final = 0.375
+"""At its peak, for the weights; the shifts of BatchNorm take 64 times as much."""
+PATCHES: Final = 5000 * 32 * 32
+"""Most patches that the first layer is fitted to."""
+LOOKAHEAD: Final = 5
+"""Steps between two averagings of the weights."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """The widths of a net and how it is trained; the defaults suit digits and letters."""
+
+    widths: Widths = (24, 64, 128)
+    batch_size: int = 256
+    turn: float = 12.0
+    """Images are turned by up to so many degrees,"""
+    scale: float = 0.12
+    """made larger or smaller by up to this exponent of e,"""
+    shear: float = 0.1
+    """sheared by up to this slope,"""
+    shift: float = 0.08
+    """and moved by up to this share of their sides, in whole pixels."""
+    mirror: bool = False
+    """Each image is seen mirrored every other time."""
+
+    def as_json(self) -> dict[str, Any]:
+        """Everything that training does, for a card."""
+        return {
+            "optimizer": "SGD, Nesterov momentum 0.85, weight decay 0.0013, learning rate up to "
+            f"{LEARNING_RATE} in a triangle, 64 times that for BatchNorm's shifts",
+            "batch_size": self.batch_size,
+            "averaging": f"Lookahead, every {LOOKAHEAD} steps",
+            "first_layer": "whitening of 2x2 patches, not trained",
+            "label_smoothing": 0.2,
+            "temperature": "fitted on augmented training images",
+            "augmentation": {
+                "turn_degrees": self.turn,
+                "scale": self.scale,
+                "shear": self.shear,
+                "shift": self.shift,
+                "mirror": self.mirror,
+            },
+        }
 
 
 class Classifier(nn.Module):
-    """3x3 convolutions with batch normalisation, halved between stages, averaged over the image.
+    """Whitened patches, three blocks of two 3x3 convolutions, each halved early, and the maximum.
 
-    Images (N, C, H, W) in [-1, 1] -> features (N, 128), not negative, and logits (N, classes).
-    Images larger than 32 pixels pass one more stage for each halving that brings them there.
+    The form is that of Jordan, "94% on CIFAR-10 in 3.29 Seconds on a Single GPU" (2024),
+    arXiv:2404.00498, section 3. Images (N, C, H, W) in [-1, 1] -> features (N, widths[2]) and
+    logits (N, classes). Images larger than 32 pixels are halved by convolutions before the first
+    block until they are not.
     """
 
-    def __init__(self, shape: Shape, num_classes: int) -> None:
+    def __init__(self, shape: Shape, num_classes: int, widths: Widths = Recipe.widths) -> None:
         super().__init__()
         channels, height, width = shape
+        patches = 8 * channels  # each of the 4 * channels directions, and its negative
+        self.whitening = nn.Conv2d(channels, patches, 2).requires_grad_(False)
         halvings = max(0, math.ceil(math.log2(max(height, width) / 32)))
-        stages: list[nn.Module] = [_unit(channels, 32), nn.MaxPool2d(2, ceil_mode=True)]
+        stages: list[nn.Module] = [nn.GELU()]
         for _ in range(halvings):
-            stages += [_unit(32, 32), nn.MaxPool2d(2, ceil_mode=True)]
-        stages += [_unit(32, 64), _unit(64, 64), nn.MaxPool2d(2, ceil_mode=True)]
-        stages += [_unit(64, DIMS), _unit(DIMS, DIMS)]
+            stages += _unit(patches, patches, halved=True)
+        for inputs, outputs in zip((patches, *widths), widths, strict=False):
+            stages += _unit(inputs, outputs, halved=True)
+            stages += _unit(outputs, outputs)
         self.stages = nn.Sequential(*stages)
-        self.head = nn.Linear(DIMS, num_classes)
+        self.head = nn.Linear(widths[-1], num_classes, bias=False)
 
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        features = self.stages(images).mean(dim=(2, 3))
-        return features, self.head(features)
+        features = self.stages(self.whitening(images)).amax(dim=(2, 3))
+        return features, self.head(features) / 9  # so that the first logits are small
 
 
-def _unit(inputs: int, outputs: int) -> nn.Sequential:
+class _Halved(nn.Module):
+    """The maximum of 2x2 values, or of as many as there are."""
+
+    def forward(self, values: Tensor) -> Tensor:
+        return F.max_pool2d(values, [min(2, side) for side in values.shape[2:]])
+
+
+def _unit(inputs: int, outputs: int, halved: bool = False) -> list[nn.Module]:
     convolution = nn.Conv2d(inputs, outputs, 3, padding=1, bias=False)
-    return nn.Sequential(convolution, nn.BatchNorm2d(outputs), nn.ReLU())
+    if inputs <= outputs:
+        nn.init.dirac_(convolution.weight[:inputs])
+    norm = nn.BatchNorm2d(outputs, momentum=0.4)
+    norm.weight.requires_grad_(False)
+    return [convolution, *([_Halved()] if halved else []), norm, nn.GELU()]
 
 
-def untrained(shape: Shape, num_classes: int, seed: int) -> Classifier:
+def untrained(
+    shape: Shape, num_classes: int, seed: int, widths: Widths = Recipe.widths
+) -> Classifier:
     """A classifier with the random weights that a seed stands for."""
     if min(shape[1:]) < SMALLEST:
         raise UsageError(
@@ -73,7 +126,7 @@ def untrained(shape: Shape, num_classes: int, seed: int) -> Classifier:
         )
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(stream(seed, "classifier"))
-        return Classifier(shape, num_classes).eval()
+        return Classifier(shape, num_classes, widths).eval()
 
 
 def has_matrix_units() -> bool:
@@ -87,35 +140,99 @@ def fit(
     num_classes: int,
     *,
     images_shown: int,
+    recipe: Recipe = Recipe(),
     seed: int = 0,
+    on_pass: Callable[[int, float], None] = lambda number, loss: None,
 ) -> Classifier:
-    """A classifier trained on uint8 images (N, C, H, W) with class indices (N,)."""
+    """A classifier trained on uint8 images (N, C, H, W) with class indices (N,).
+
+    The training is that of Jordan (2024), section 3, in batches that suit a CPU. `on_pass` is
+    told the number of each pass over the images, and its mean loss.
+    """
     channels, height, width = images.shape[1:]
-    net = untrained((channels, height, width), num_classes, seed).train()
-    net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    net = untrained((channels, height, width), num_classes, seed, recipe.widths).train()
     rng = torch.Generator().manual_seed(stream(seed, "classifier", "batches"))
-    size = min(BATCH, len(images))
-    steps = math.ceil(images_shown / size)
-    optimizer = torch.optim.AdamW(net.parameters(), weight_decay=0.02)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 0.004, total_steps=steps + 1)
     pixels, targets = torch.from_numpy(images), torch.from_numpy(labels)
+    num_whitened = max(1, min(5000, PATCHES // (height * width)))
+    some = torch.randperm(len(images), generator=rng)[:num_whitened]
+    whiten(net.whitening, to_float(pixels[some], -1.0, 1.0))
+    net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+
+    size = min(recipe.batch_size, len(images))
+    total = math.ceil(images_shown / size)
+    optimizer = _optimizer(net)
+    triangle = torch.optim.lr_scheduler.LambdaLR(
+        optimizer, lambda step: float(np.interp(step / total, [0, 0.23, 1], [0.2, 1, 0.05]))
+    )
+    average = {key: value.clone() for key, value in net.state_dict().items()}
     order = torch.empty(0, dtype=torch.int64)
-    for _ in range(steps):
+    mirrored = torch.rand(len(images), generator=rng) < 0.5
+    passes, losses = 0, []
+    for step in range(1, total + 1):
         if len(order) < size:
             order = torch.randperm(len(images), generator=rng)
+            mirrored = ~mirrored  # alternating flip: Jordan (2024), section 3.6
         chosen, order = order[:size], order[size:]
-        batch = _augmented(to_float(pixels[chosen], -1.0, 1.0), rng)
+        batch = augmented(to_float(pixels[chosen], -1.0, 1.0), recipe, rng, mirrored[chosen])
         with torch.autocast("cpu", torch.bfloat16, enabled=has_matrix_units()):
             _, logits = net(batch.contiguous(memory_format=torch.channels_last))
-        loss = F.cross_entropy(logits.float(), targets[chosen], label_smoothing=0.05)
+        loss = F.cross_entropy(logits.float(), targets[chosen], label_smoothing=0.2)
         optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
         optimizer.step()
-        schedule.step()
-    return calibrated(net.eval(), images, labels, seed)
+        triangle.step()
+        if step % LOOKAHEAD == 0 or step == total:
+            keep = 0.95**LOOKAHEAD * (step / total) ** 3 if step < total else 1.0
+            _look_ahead(net, average, keep)
+        losses.append(loss.item())
+        if len(order) < size or step == total:
+            passes += 1
+            on_pass(passes, float(np.mean(losses)))
+            losses = []
+    return calibrated(net.eval(), images, labels, recipe, seed)
 
 
-def calibrated(net: Classifier, images: Pixels, labels: NDArray[np.int64], seed: int) -> Classifier:
+def whiten(layer: nn.Conv2d, images: Tensor) -> None:
+    """Set a layer of 2x2 patches so that its outputs on the images are uncorrelated.
+
+    They are the patches' principal components scaled to variance one, and their negatives.
+    Directions that hardly vary are not blown up.
+    """
+    patches = F.unfold(images, 2).transpose(1, 2).flatten(0, 1)
+    mean = patches.mean(dim=0)
+    patches = patches - mean
+    variances, directions = torch.linalg.eigh((patches.T @ patches / len(patches)).double())
+    least = 5e-4 * variances.mean().clamp(min=1e-4)
+    filters = (directions / (variances.clamp(min=0) + least).sqrt()).T
+    filters = torch.cat([filters, -filters])
+    layer.weight.data.copy_(filters.view_as(layer.weight))
+    assert layer.bias is not None
+    layer.bias.data.copy_(-filters @ mean.double())
+
+
+def _optimizer(net: Classifier) -> torch.optim.SGD:
+    """Weight decay times learning rate is the same for both groups."""
+    trained = [value for value in net.parameters() if value.requires_grad]
+    weights = [value for value in trained if value.ndim > 1]
+    shifts = [value for value in trained if value.ndim == 1]
+    groups = [
+        {"params": weights, "lr": LEARNING_RATE, "weight_decay": 0.0013},
+        {"params": shifts, "lr": 64 * LEARNING_RATE, "weight_decay": 0.0013 / 64},
+    ]
+    return torch.optim.SGD(groups, momentum=0.85, nesterov=True)
+
+
+def _look_ahead(net: Classifier, average: dict[str, Tensor], keep: float) -> None:
+    """Both the slow average and the net become `keep` of the one and the rest of the other."""
+    with torch.no_grad():
+        for key, value in net.state_dict().items():
+            if value.is_floating_point():
+                value.copy_(average[key].lerp_(value, 1 - keep))
+
+
+def calibrated(
+    net: Classifier, images: Pixels, labels: NDArray[np.int64], recipe: Recipe, seed: int
+) -> Classifier:
     """The net with its logits over one temperature (Guo et al. 2017, section 4.2), in place.
 
     Label smoothing leaves probabilities too flat. The temperature is the likeliest on augmented
@@ -125,8 +242,8 @@ def calibrated(net: Classifier, images: Pixels, labels: NDArray[np.int64], seed:
     chosen = torch.randperm(len(images), generator=rng)[:4096]
     targets = torch.from_numpy(labels)[chosen]
     with torch.inference_mode():
-        parts = torch.split(torch.from_numpy(images)[chosen], BATCH)
-        batches = [_augmented(to_float(part, -1.0, 1.0), rng) for part in parts]
+        parts = torch.split(torch.from_numpy(images)[chosen], recipe.batch_size)
+        batches = [augmented(to_float(part, -1.0, 1.0), recipe, rng) for part in parts]
         logits = torch.cat([net(batch)[1] for batch in batches])
     temperatures = torch.logspace(-1, 1, 81)
     losses = torch.stack([F.cross_entropy(logits / t, targets) for t in temperatures])
@@ -136,19 +253,27 @@ def calibrated(net: Classifier, images: Pixels, labels: NDArray[np.int64], seed:
     return net
 
 
-def _augmented(images: Tensor, rng: torch.Generator) -> Tensor:
-    """Images turned, scaled, sheared and shifted a little, each in its own way."""
+def augmented(
+    images: Tensor, recipe: Recipe, rng: torch.Generator, mirrored: Tensor | None = None
+) -> Tensor:
+    """Images turned, scaled, sheared and moved a little, each in its own way; some mirrored."""
 
     def drawn(reach: float) -> Tensor:
         return (torch.rand(len(images), generator=rng) * 2 - 1) * reach
 
-    turn, shear = drawn(math.radians(12)), drawn(0.1)
-    scale = torch.exp(drawn(0.12))
+    def moved(side: int) -> Tensor:
+        return drawn(recipe.shift * side + 0.5).round() * (2 / side)  # an image is 2 wide
+
+    turn, shear = drawn(math.radians(recipe.turn)), drawn(recipe.shear)
+    scale = torch.exp(drawn(recipe.scale))
     cos, sin = scale * turn.cos(), scale * turn.sin()
-    right, down = drawn(0.16), drawn(0.16)  # an image is 2 wide
-    rows = torch.stack([cos, shear - sin, right, sin, cos, down], dim=1).view(-1, 2, 3)
-    grid = F.affine_grid(rows, list(images.shape), align_corners=False)
-    return F.grid_sample(images, grid, padding_mode="border", align_corners=False)
+    right, down = moved(images.shape[3]), moved(images.shape[2])
+    flip = torch.ones(len(images))
+    if recipe.mirror and mirrored is not None:
+        flip[mirrored] = -1
+    rows = torch.stack([flip * cos, shear - sin, right, flip * sin, cos, down], dim=1)
+    grid = F.affine_grid(rows.view(-1, 2, 3), list(images.shape), align_corners=False)
+    return F.grid_sample(images, grid, padding_mode="reflection", align_corners=False)
 
 
 def to_bytes(net: nn.Module) -> bytes:
@@ -161,10 +286,16 @@ def to_bytes(net: nn.Module) -> bytes:
     )
 
 
-def from_bytes(content: bytes, shape: Shape, num_classes: int, what: str) -> Classifier:
+def from_bytes(
+    content: bytes,
+    shape: Shape,
+    num_classes: int,
+    what: str,
+    widths: Widths = Recipe.widths,
+) -> Classifier:
     """The classifier in `content`, in single precision; UsageError if it does not fit."""
     with torch.device("meta"):
-        net = Classifier(shape, num_classes)
+        net = Classifier(shape, num_classes, widths)
     try:
         weights = load(content)
         net.load_state_dict(

@@ -226,10 +226,13 @@ def _lack(train: ImageSet) -> str:
 
 
 def _bundled(dataset: object) -> Extractor | None:
-    """The classifier that comes with the package for a data set in its default settings."""
+    """The classifier that comes with the package for a data set, in any of its settings.
+
+    Those change which images there are and their size, not what they show.
+    """
     name = DATASETS.name_of(dataset)
     folder = resources.files("ganvas") / "pretrained" / f"classifier-{name}"
-    if not (folder / "card.json").is_file() or dataset != DATASETS.get(name)():
+    if not (folder / "card.json").is_file():
         return None
     return _read(folder, f"classifier-{name}")
 
@@ -241,7 +244,10 @@ def _read(folder: Traversable, name: str) -> Extractor:
         raise UsageError(f"'{folder}' is damaged: its weights are not those that its card names")
     channels, height, width = card["shape"]
     shape = (channels, height, width)
-    net = classifier.from_bytes(content, shape, len(card["classes"]), f"'{folder}'")
+    first, second, third = card["widths"]
+    net = classifier.from_bytes(
+        content, shape, len(card["classes"]), f"'{folder}'", (first, second, third)
+    )
     extractor = Extractor.of_classifier(net, content, name, shape)
     return replace(extractor, accuracy=card["accuracy"])
 
@@ -281,6 +287,7 @@ def _trained(train: ImageSet, test: ImageSet | None) -> Extractor:
     card = {
         "shape": list(train.shape),
         "classes": list(map(str, range(num_classes))),
+        "widths": list(classifier.Recipe.widths),
         "sha256": extractor.sha256,
         "accuracy": accuracy,
     }
