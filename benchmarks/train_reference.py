@@ -98,7 +98,8 @@ def main() -> None:
     written = classifier.from_bytes(
         content, train.shape, len(train.classes), "the classifier", recipe.widths
     )
-    found = Extractor.of_classifier(written, content, "classifier", train.shape)(test.images)
+    extractor = Extractor.of_classifier(written, content, "classifier", train.shape, recipe.mirror)
+    found = extractor(test.images)
     assert found.probabilities is not None
     accuracy = float(np.mean(found.probabilities.argmax(axis=1) == test.labels))
     card = {
@@ -106,6 +107,7 @@ def main() -> None:
         "shape": list(train.shape),
         "classes": list(train.classes),
         "widths": list(recipe.widths),
+        "mirrored": recipe.mirror,
         "parameters": sum(value.numel() for value in net.parameters()),
         "sha256": classifier.sha256(content),
         "accuracy": accuracy,

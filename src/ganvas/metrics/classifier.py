@@ -48,7 +48,7 @@ class Recipe:
     shift: float = 0.08
     """and moved by up to this share of their sides, in whole pixels."""
     mirror: bool = False
-    """Each image is seen mirrored every other time."""
+    """Each image is seen mirrored every other time; features are means over both views."""
 
     def as_json(self) -> dict[str, Any]:
         """Everything that training does, for a card."""
@@ -95,8 +95,16 @@ class Classifier(nn.Module):
         self.head = nn.Linear(widths[-1], num_classes, bias=False)
 
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        features = self.stages(self.whitening(images)).amax(dim=(2, 3))
-        return features, self.head(features) / 9  # so that the first logits are small
+        features = self.features(images)
+        return features, self.logits(features)
+
+    def features(self, images: Tensor) -> Tensor:
+        found: Tensor = self.stages(self.whitening(images)).amax(dim=(2, 3))
+        return found
+
+    def logits(self, features: Tensor) -> Tensor:
+        found: Tensor = self.head(features) / 9  # so that the first logits are small
+        return found
 
 
 class _Halved(nn.Module):

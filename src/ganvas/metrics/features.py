@@ -75,15 +75,24 @@ class Extractor:
 
     @classmethod
     def of_classifier(
-        cls, net: classifier.Classifier, content: bytes, name: str, shape: Shape
+        cls,
+        net: classifier.Classifier,
+        content: bytes,
+        name: str,
+        shape: Shape,
+        mirrored: bool = False,
     ) -> Extractor:
+        """The net's features; with `mirrored`, their means over an image and its mirror image."""
         net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
         def run(images: Tensor) -> tuple[Tensor, Tensor | None]:
-            features, logits = net(images.contiguous(memory_format=torch.channels_last))
-            return features, logits.softmax(dim=1)
+            views = [images, images.flip(3)] if mirrored else [images]
+            found = [net.features(v.contiguous(memory_format=torch.channels_last)) for v in views]
+            features = torch.stack(found).mean(dim=0)
+            return features, net.logits(features).softmax(dim=1)
 
-        return cls(name, classifier.sha256(content), run, shape)
+        note = "means over an image and its mirror image" if mirrored else ""
+        return cls(name, classifier.sha256(content), run, shape, note=note)
 
     def __call__(self, images: Pixels) -> Found:
         features, probabilities = [], []
@@ -248,7 +257,8 @@ def _read(folder: Traversable, name: str) -> Extractor:
     net = classifier.from_bytes(
         content, shape, len(card["classes"]), f"'{folder}'", (first, second, third)
     )
-    extractor = Extractor.of_classifier(net, content, name, shape)
+    mirrored = card.get("mirrored", False)
+    extractor = Extractor.of_classifier(net, content, name, shape, mirrored)
     return replace(extractor, accuracy=card["accuracy"])
 
 
