@@ -204,7 +204,7 @@ def measure_apart(side: str, spec: Spec, seconds: float, keras_python: str) -> R
     command = [python, __file__, "--side", side, "--seconds", str(seconds)]
     environment = dict(os.environ)
     if side == "ganvas":
-        environment.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # as its command line does
+        environment.setdefault("GOMP_SPINCOUNT", "5000")  # as its command line does
     with tempfile.TemporaryDirectory() as cache:
         environment["TORCHINDUCTOR_CACHE_DIR"] = cache  # compiled anew, as at a user's first run
         command += ["--spec", json.dumps(spec | {"started": time.time()})]
