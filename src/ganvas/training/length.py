@@ -11,6 +11,8 @@ from ganvas.training.state import State
 
 ENDING: Final = 4.0
 """Seconds kept for the pictures at the end, or a tenth of the minutes if that is less."""
+MARGIN: Final = 1.5
+"""What is due at the end may take so many times as long as the longest that was due so far."""
 MEASURED: Final = 0.02
 """Share of the minutes after which the first forecast is made."""
 
@@ -75,4 +77,4 @@ class Length:
         return self.total if first else None
 
     def _reserve(self) -> float:
-        return min(ENDING, self._budget / 10) + 2 * self._longest
+        return min(ENDING, self._budget / 10) + MARGIN * self._longest
