@@ -147,7 +147,7 @@ def _read(folder: RunFolder) -> RunRecord:
     settings = dict(config.leaves(plain))
     if "data.sha256" in environment:
         settings["data.sha256"] = str(environment["data.sha256"])[:12]
-    lines = _lines(folder.log), _lines(folder.path / "metrics.jsonl")
+    lines = _lines(folder.log), _lines(folder.metrics)
     return RunRecord(folder, settings, environment, *lines)
 
 
