@@ -20,7 +20,7 @@ class Passes:
     """How often a step goes through each net, in batches of real images.
 
     "inner" gradients of inputs leave out the first layer, whose input needs none: latents for G,
-    images for D's own update. "through" ones go on to the images, for G's update.
+    images for D's own update. "images" is that of D's first layer, which G's update needs.
     """
 
     g_forward: float
@@ -29,29 +29,29 @@ class Passes:
     d_forward: float
     d_weights: float
     d_inner: float
-    d_through: float
+    d_images: float
 
 
 PASSES: Final = {
     # D: reals and fresh fakes; G: fresh fakes judged once more
     "alternating, fresh": Passes(
-        g_forward=2, g_weights=1, g_inner=1, d_forward=3, d_weights=2, d_inner=2, d_through=1
+        g_forward=2, g_weights=1, g_inner=1, d_forward=3, d_weights=2, d_inner=3, d_images=1
     ),
     # one batch of fakes for both updates
     "alternating, shared": Passes(
-        g_forward=1, g_weights=1, g_inner=1, d_forward=3, d_weights=2, d_inner=2, d_through=1
+        g_forward=1, g_weights=1, g_inner=1, d_forward=3, d_weights=2, d_inner=3, d_images=1
     ),
     # D: half a batch of reals and half a batch of fresh fakes
     "alternating, merged": Passes(
-        g_forward=1.5, g_weights=1, g_inner=1, d_forward=2, d_weights=1, d_inner=1, d_through=1
+        g_forward=1.5, g_weights=1, g_inner=1, d_forward=2, d_weights=1, d_inner=2, d_images=1
     ),
-    # reals and fakes judged once, a backward pass for each of the two losses
+    # reals and fakes judged once; one backward pass through D gives both nets' gradients
     "simultaneous": Passes(
-        g_forward=1, g_weights=1, g_inner=1, d_forward=2, d_weights=2, d_inner=2, d_through=1
+        g_forward=1, g_weights=1, g_inner=1, d_forward=2, d_weights=2, d_inner=2, d_images=1
     ),
     # all three updates, each with a forward pass of G and D on both batches
     "controller": Passes(
-        g_forward=3, g_weights=1, g_inner=1, d_forward=6, d_weights=2, d_inner=2, d_through=1
+        g_forward=3, g_weights=1, g_inner=1, d_forward=6, d_weights=2, d_inner=3, d_images=1
     ),
 }
 
@@ -69,7 +69,8 @@ def rule(update: dict[str, Any]) -> str:
 def flop_per_image(G: nn.Module, D: nn.Module, inputs: tuple[Tensor, Tensor], name: str) -> int:
     """Additions and multiplications of one step for each real image of its batch.
 
-    Products of matrices and convolutions only. The nets and their inputs are on the meta device. A
+    Products of matrices and convolutions only, and no more of them than the rule needs: a side that
+    takes more passes has more to do. The nets and their inputs are on the meta device. A
     gradient of weights or of inputs is as many multiply-adds as the forward pass.
     """
     passes = PASSES[name]
@@ -77,8 +78,9 @@ def flop_per_image(G: nn.Module, D: nn.Module, inputs: tuple[Tensor, Tensor], na
     total = (
         (passes.g_forward + passes.g_weights) * sum(g)
         + passes.g_inner * sum(g[1:])
-        + (passes.d_forward + passes.d_weights + passes.d_through) * sum(d)
+        + (passes.d_forward + passes.d_weights) * sum(d)
         + passes.d_inner * sum(d[1:])
+        + passes.d_images * d[0]
     )
     return round(2 * total)
 

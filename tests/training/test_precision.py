@@ -60,6 +60,40 @@ def test_gradients_point_the_same_way(recipe: str) -> None:
         assert cosine > 0.97 or expected.norm() < 1e-6, f"{name}: cosine {float(cosine):.4f}"
 
 
+@pytest.mark.parametrize(
+    ("recipe", "allowed"),
+    [("genzoo-mnist", True), ("genzoo-cifar10", True), ("firstgan-dcgan-mnist", False)],
+)
+def test_one_backward_pass_where_d_has_no_batch_norm(recipe: str, allowed: bool) -> None:
+    for wanted in (True, False):
+        _, state, _ = begin(recipe, {"train.one_backward": wanted}, 2)
+        assert state.one_backward == (wanted and allowed)
+
+
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_gradients_of_one_backward_pass(precision: str) -> None:
+    """Those of GenZoo's nets in training, dropout's masks included."""
+    found: dict[bool, list[torch.Tensor]] = {}
+    for wanted in (True, False):
+        settings = {
+            "train.precision": precision,
+            "train.one_backward": wanted,
+            "model.dropout": 0.5,
+        }
+        run, state, real = begin("genzoo-mnist", settings, 8)
+        torch.manual_seed(0)
+        for _ in range(2):
+            run.update.step(
+                state, run.loss, real, lambda num, r=run, s=state: r.latent.sample(num, s.latents)
+            )
+        found[wanted] = [p.grad for net in (state.G, state.D) for p in net.parameters()]
+    for one, two in zip(found[True], found[False], strict=True):
+        cosine = torch.nn.functional.cosine_similarity(
+            one.flatten().double(), two.flatten().double(), dim=0
+        )
+        assert cosine > (1 - 1e-6 if precision == "float32" else 0.99)
+
+
 @pytest.mark.slow
 def test_loss_curves_of_200_steps_agree() -> None:
     """Means over the last 100 of 200 steps: within a tenth, with dropout on."""

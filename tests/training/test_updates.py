@@ -243,8 +243,10 @@ def test_alternating_equals_two_rounds_by_hand(rule: Alternating) -> None:
     assert not all_equal(before[0], weights(state.G)) and not all_equal(before[1], weights(state.D))
 
 
-def test_simultaneous_equals_two_rounds_by_hand() -> None:
+@pytest.mark.parametrize("one_backward", [False, True])
+def test_simultaneous_equals_two_rounds_by_hand(one_backward: bool) -> None:
     state, latents = fresh_state(Simultaneous()), noise()
+    state.one_backward = one_backward
     hand = Hand.of(state)
     for round_ in range(2):
         Simultaneous().step(state, LOSS, reals(6, round_), latents)
@@ -458,6 +460,47 @@ def test_simultaneous_makes_one_pass() -> None:
     assert len(shown.by_g) == 1
     assert len(shown.to_d) == 2
     assert torch.equal(shown.to_d[0], reals(6, 0)) and torch.equal(shown.to_d[1], shown.by_g[0])
+
+
+@pytest.mark.parametrize("value", [0.0, -2.1972246, 2.1972246, 40.0, -40.0, -95.0])
+@pytest.mark.parametrize("fake_target", [0.0, FAKE_TARGET])
+def test_one_backward_pass_is_as_good_as_two(value: float, fake_target: float) -> None:
+    """Also where a gradient vanishes: sigmoid(-2.197) is 0.1, sigmoid(-95) is nothing."""
+    loss = NonSaturating(real_target=REAL_TARGET, fake_target=fake_target, generator_target=0.9)
+    found: dict[bool, list[Tensor]] = {}
+    for together in (False, True):
+        state = fresh_state(Simultaneous())
+        with torch.no_grad():
+            state.D[3].weight *= 1e-3
+            state.D[3].bias.fill_(value)
+        state.one_backward = together
+        Simultaneous().step(state, loss, reals(6, 0), noise())
+        found[together] = [p.grad for net in (state.G, state.D) for p in net.parameters()]
+    for one, two in zip(found[True], found[False], strict=True):
+        assert one.isfinite().all()
+        torch.testing.assert_close(one, two, rtol=1e-4, atol=1e-7 * float(two.abs().max()) + 1e-12)
+    assert any(bool(gradient.any()) for gradient in found[False])
+
+
+class Passes(nn.Linear):
+    """Counts the gradients that pass through it."""
+
+    def __init__(self, *sizes: int) -> None:
+        super().__init__(*sizes)
+        self.backwards = 0
+        self.register_full_backward_hook(self._count)
+
+    def _count(self, *_: Any) -> None:
+        self.backwards += 1
+
+
+def test_one_backward_pass_is_one_on_each_batch() -> None:
+    for together, passes in ((False, 3), (True, 2)):
+        state = fresh_state(Simultaneous())
+        state.D[3] = Passes(5, 1)
+        state.one_backward = together
+        Simultaneous().step(state, LOSS, reals(6, 0), noise())
+        assert state.D[3].backwards == passes
 
 
 # What is reported

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Final
 
 import torch
 from torch import Tensor, nn
@@ -189,6 +189,18 @@ class Logits(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         return x.reshape(-1)
+
+
+_ALONE: Final = (
+    nn.Sequential, nn.Linear, nn.Conv2d, nn.ConvTranspose2d, SameConv2d, SameConvTranspose2d,
+    nn.Flatten, Flatten, ToImage, Logits, nn.Dropout, Dropout, nn.MaxPool2d, nn.AvgPool2d,
+    nn.ReLU, nn.LeakyReLU, nn.Tanh, nn.Sigmoid, nn.Identity,
+)  # fmt: skip
+
+
+def judges_images_alone(D: nn.Module) -> bool:
+    """Whether D is known to make each image's logit of that image alone, so without BatchNorm."""
+    return all(type(module) in _ALONE for module in D.modules())
 
 
 def glorot(net: nn.Module) -> nn.Module:

@@ -24,7 +24,7 @@ from ganvas.config import Adam, Run
 from ganvas.errors import UsageError
 from ganvas.files import sync_folder, write_file, writing
 from ganvas.images import Shape
-from ganvas.models.layers import Dropout, SameConv2d, SameConvTranspose2d
+from ganvas.models.layers import Dropout, SameConv2d, SameConvTranspose2d, judges_images_alone
 from ganvas.seeds import stream
 
 FORMAT: Final = 1
@@ -42,6 +42,8 @@ class State:
     """The stream that training latents are drawn from."""
     precision: torch.dtype = torch.float32
     """What products and convolutions are computed in."""
+    one_backward: bool = False
+    """Whether an update rule may take both nets' gradients from one backward pass through D."""
     step: int = 0
     seconds: float = 0.0
     """Training time so far, over all sittings."""
@@ -100,7 +102,9 @@ def new_state(run: Run, shape: Shape, device: torch.device) -> State:
     nets = {"G": (G, run.optim.generator), "D": (D, run.optim.discriminator)}
     optimizers = {name: _adam(*nets[net]) for name, net in run.update.optimizers.items()}
     latents = Generator(device).manual_seed(stream(run.seed, "latents"))
-    return State(G, D, optimizers, latents, _precision(run.train.precision, device))
+    precision = _precision(run.train.precision, device)
+    one_backward = run.train.one_backward and judges_images_alone(D)
+    return State(G, D, optimizers, latents, precision, one_backward)
 
 
 def _precision(setting: str, device: torch.device) -> torch.dtype:

@@ -6,7 +6,7 @@ which draws fresh noise. Only the net that is being updated moves or gathers gra
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import ClassVar, Literal
 
@@ -162,16 +162,51 @@ class Simultaneous:
 
     def step(self, state: State, loss: Loss, real: Tensor, latents: Latents) -> Scalars:
         real_logits = state.judge(real)
-        fake_logits = state.judge(state.generate(latents(len(real))))
+        fake = state.generate(latents(len(real)))
+        images = fake.detach().requires_grad_()
+        fake_logits = state.judge(images)
         g_loss = loss.generator(fake_logits)
         d_loss = loss.discriminator(real_logits, fake_logits)
 
-        g_gradients = torch.autograd.grad(g_loss, list(state.G.parameters()), retain_graph=True)
-        d_gradients = torch.autograd.grad(d_loss, list(state.D.parameters()))
+        if state.one_backward:
+            d_gradients, wanted = one_backward(
+                state.D, images, g_loss, d_loss, real_logits, fake_logits
+            )
+        else:
+            (wanted,) = torch.autograd.grad(g_loss, images, retain_graph=True)
+            d_gradients = torch.autograd.grad(d_loss, list(state.D.parameters()))
+        g_gradients = torch.autograd.grad(fake, list(state.G.parameters()), wanted)
         apply(state.optimizers["G"], state.G, g_gradients)
         apply(state.optimizers["D"], state.D, d_gradients)
         scalars = discriminator_scalars(loss, real_logits.detach(), fake_logits.detach())
         return scalars | {"G/loss": g_loss.detach()}
+
+
+def one_backward(
+    D: nn.Module,
+    images: Tensor,
+    g_loss: Tensor,
+    d_loss: Tensor,
+    real_logits: Tensor,
+    fake_logits: Tensor,
+) -> tuple[Sequence[Tensor], Tensor]:
+    """d_loss by D's parameters and g_loss by fake images, from one backward pass through D.
+
+    Where D judges each image alone, what flows back for image i is its logit's gradient times
+    factors that are the same for both losses. So g_loss by image i is d_loss by image i times
+    (g_loss by logit i) / (d_loss by logit i). Products keep their relative precision however small
+    the denominator is; where it is nothing beside the numerator, it is put at 1e-20 of it, which
+    is nothing to D's gradients and keeps the quotient finite.
+    """
+    (numerator,) = torch.autograd.grad(g_loss, fake_logits)
+    on_reals, on_fakes = torch.autograd.grad(d_loss, [real_logits, fake_logits])
+    least = (1e-20 * numerator.abs()).clamp(min=1e-30)
+    denominator = torch.where(on_fakes.abs() < least, least, on_fakes)
+    *d_gradients, by_images = torch.autograd.grad(
+        [real_logits, fake_logits], [*D.parameters(), images], [on_reals, denominator]
+    )
+    quotient = (numerator / denominator).view(-1, *[1] * (images.dim() - 1))
+    return d_gradients, (by_images * quotient).to(images.dtype)
 
 
 def apply(optimizer: torch.optim.Optimizer, net: nn.Module, gradients: Iterable[Tensor]) -> None:
