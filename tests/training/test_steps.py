@@ -31,7 +31,6 @@ from ganvas.training.steps import (
     WARM_UP,
     Captured,
     Steps,
-    allowing_capture,
     check_device,
     obstacle,
     step,
@@ -103,7 +102,7 @@ def everything(state: State) -> dict[str, Tensor]:
         for key, value in net.state_dict().items()
     }
     for name, optimizer in state.optimizers.items():
-        for index, moments in optimizer.state_dict()["state"].items():
+        for index, moments in optimizer.moments.items():
             found |= {f"{name}.{index}.{key}": value for key, value in moments.items()}
     return found | {f"sums.{key}": value for key, value in state.sums.items()}
 
@@ -311,17 +310,6 @@ def test_a_component_that_does_not_say_is_not_captured() -> None:
     assert "'controller'" in str(obstacle(run))  # type: ignore[arg-type]
 
 
-def test_optimizers_may_be_captured_only_meanwhile() -> None:
-    """Outside a capture that setting brings a warning on CUDA."""
-    state, _ = begin(make_run("controller"))
-    groups = [group for o in state.optimizers.values() for group in o.param_groups]
-    assert len(groups) == 3
-    with pytest.raises(KeyError), allowing_capture(state.optimizers.values()):
-        assert all(group["capturable"] for group in groups)
-        raise KeyError
-    assert not any(group["capturable"] for group in groups)
-
-
 # The setting
 
 
@@ -420,7 +408,7 @@ def test_the_first_steps_are_steps_of_the_run(cuda: torch.device) -> None:
             steps = take(run, state, loader, num)
             assert is_replaying(steps) == (run.train.cuda_graphs and num > WARM_UP)
             for optimizer in state.optimizers.values():
-                assert float(optimizer.state_dict()["state"][0]["step"]) == num
+                assert float(optimizer.moments[0]["step"]) == num
             states.append(state)
         assert_close(*states, begin(graphs("alternating")[0], cuda)[0])
 

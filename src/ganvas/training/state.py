@@ -20,12 +20,13 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 from torch import Generator, Tensor, nn
 
-from ganvas.config import Adam, Run
+from ganvas.config import Run
 from ganvas.errors import UsageError
 from ganvas.files import sync_folder, write_file, writing
 from ganvas.images import Shape
 from ganvas.models.layers import Dropout, SameConv2d, SameConvTranspose2d, judges_images_alone
 from ganvas.seeds import stream
+from ganvas.training.adam import Adam
 
 FORMAT: Final = 1
 _WEIGHTS, _COUNTERS = "state.safetensors", "state.json"
@@ -37,7 +38,7 @@ class State:
 
     G: nn.Module
     D: nn.Module
-    optimizers: dict[str, torch.optim.Optimizer]
+    optimizers: dict[str, Adam]
     latents: Generator
     """The stream that training latents are drawn from."""
     precision: torch.dtype = torch.float32
@@ -100,7 +101,10 @@ def new_state(run: Run, shape: Shape, device: torch.device) -> State:
             if isinstance(module, (Dropout, SameConv2d, SameConvTranspose2d)):
                 module.fast = run.train.fast_layers
     nets = {"G": (G, run.optim.generator), "D": (D, run.optim.discriminator)}
-    optimizers = {name: _adam(*nets[net]) for name, net in run.update.optimizers.items()}
+    optimizers = {}
+    for name, key in run.update.optimizers.items():
+        net, settings = nets[key]
+        optimizers[name] = Adam(net.parameters(), settings)
     latents = Generator(device).manual_seed(stream(run.seed, "latents"))
     precision = _precision(run.train.precision, device)
     one_backward = run.train.one_backward and judges_images_alone(D)
@@ -115,16 +119,6 @@ def _precision(setting: str, device: torch.device) -> torch.dtype:
         return torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float32
     matrix_units = device.type == "cpu" and torch.cpu._is_amx_tile_supported()
     return torch.bfloat16 if matrix_units else torch.float32
-
-
-def _adam(net: nn.Module, settings: Adam) -> torch.optim.Optimizer:
-    return torch.optim.Adam(
-        net.parameters(),
-        lr=settings.learning_rate,
-        betas=(settings.beta_1, settings.beta_2),
-        eps=settings.eps,
-        fused=True,
-    )
 
 
 def is_finite(net: nn.Module) -> bool:
@@ -198,7 +192,7 @@ def _pack(state: State) -> tuple[dict[str, Tensor], dict[str, Any]]:
     for name, net in (("G", state.G), ("D", state.D)):
         tensors |= {f"{name}.{key}": value for key, value in net.state_dict().items()}
     for name, optimizer in state.optimizers.items():
-        for index, moments in optimizer.state_dict()["state"].items():
+        for index, moments in optimizer.moments.items():
             tensors |= {f"optimizer.{name}.{index}.{key}": value for key, value in moments.items()}
     tensors |= {f"sums.{key}": value for key, value in state.sums.items()}
     counters = {
@@ -225,8 +219,7 @@ def _unpack(state: State, tensors: dict[str, Tensor], counters: dict[str, Any]) 
         for key, value in _under(tensors, f"optimizer.{name}.").items():
             index, _, moment = key.partition(".")
             moments.setdefault(int(index), {})[moment] = value
-        _lay_out_moments(name, optimizer, moments)
-        optimizer.load_state_dict(optimizer.state_dict() | {"state": moments})
+        optimizer.load(moments)
     sums = _under(tensors, "sums.")
     state.sums = {key: value.to(device, copy=True) for key, value in sums.items()}
     state.step, state.seconds = counters["step"], counters["seconds"]
@@ -237,33 +230,6 @@ def _unpack(state: State, tensors: dict[str, Tensor], counters: dict[str, Any]) 
     state.latents.set_state(tensors["rng.latents"])
     if device.type == "cuda":
         torch.cuda.set_rng_state(tensors["rng.cuda"], device)
-
-
-def _lay_out_moments(
-    name: str, optimizer: torch.optim.Optimizer, moments: dict[int, dict[str, Tensor]]
-) -> None:
-    """Put moments into their parameters' memory layout; ValueError if their shapes differ."""
-    parameters = optimizer.param_groups[0]["params"]
-    for index, values in moments.items():
-        for moment in ("exp_avg", "exp_avg_sq"):
-            found, expected = values[moment].shape, parameters[index].shape
-            if found != expected:
-                raise ValueError(
-                    f"optimizer {name} has moments of shape {list(found)} for a parameter of "
-                    f"shape {list(expected)}"
-                )
-            values[moment] = in_layout_of(parameters[index], values[moment])
-
-
-def in_layout_of(parameter: Tensor, value: Tensor) -> Tensor:
-    """`value` in the memory layout of `parameter`, which has its shape.
-
-    Fused Adam on the processor (torch 2.13) pairs parameters, gradients and moments by their place
-    in memory, whatever their strides: other layouts get a permuted update, without an error.
-    """
-    if value.stride() == parameter.stride():
-        return value
-    return torch.empty_like(parameter).copy_(value)
 
 
 def _under(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:

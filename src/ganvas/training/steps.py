@@ -10,8 +10,7 @@ and one replay: the same kernels on the same memory, without Python in between.
 from __future__ import annotations
 
 import gc
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from functools import partial
 from typing import Final
 
@@ -130,10 +129,7 @@ class Captured:
             graph = torch.cuda.CUDAGraph()
             graph.register_generator_state(self._state.latents)
             try:
-                with (
-                    allowing_capture(self._state.optimizers.values()),
-                    torch.cuda.graph(graph, stream=self._stream),
-                ):
+                with torch.cuda.graph(graph, stream=self._stream):
                     self._work()
             except torch.OutOfMemoryError:
                 raise
@@ -144,20 +140,3 @@ class Captured:
                     "--set train.cuda_graphs=false trains without"
                 ) from error
         return graph
-
-
-@contextmanager
-def allowing_capture(optimizers: Iterable[torch.optim.Optimizer]) -> Iterator[None]:
-    """Optimizers with `capturable` set: they refuse a capture without, and warn outside one with.
-
-    Fused Adam computes the same in either case, and has its step counts on the device, so that
-    checkpoints do not differ.
-    """
-    groups = [group for optimizer in optimizers for group in optimizer.param_groups]
-    for group in groups:
-        group["capturable"] = True
-    try:
-        yield
-    finally:
-        for group in groups:
-            group["capturable"] = False

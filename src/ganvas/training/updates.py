@@ -18,7 +18,8 @@ from ganvas.config import Positive
 from ganvas.errors import RunError, UsageError
 from ganvas.protocols import Loss
 from ganvas.registry import CHECKED, UPDATES
-from ganvas.training.state import State, in_layout_of
+from ganvas.training.adam import Adam, in_layout_of
+from ganvas.training.state import State
 
 Latents = Callable[[int], Tensor]
 Scalars = dict[str, Tensor]
@@ -44,8 +45,8 @@ def inference(net: nn.Module, enabled: bool) -> Iterator[None]:
         net.train()
 
 
-def descend(optimizer: torch.optim.Optimizer, loss: Tensor) -> None:
-    optimizer.zero_grad(set_to_none=True)
+def descend(optimizer: Adam, loss: Tensor) -> None:
+    optimizer.zero_grad()
     loss.backward()  # type: ignore[no-untyped-call]
     optimizer.step()
 
@@ -209,7 +210,7 @@ def one_backward(
     return d_gradients, (by_images * quotient).to(images.dtype)
 
 
-def apply(optimizer: torch.optim.Optimizer, net: nn.Module, gradients: Iterable[Tensor]) -> None:
+def apply(optimizer: Adam, net: nn.Module, gradients: Iterable[Tensor]) -> None:
     for parameter, gradient in zip(net.parameters(), gradients, strict=True):
         parameter.grad = in_layout_of(parameter, gradient)
     optimizer.step()

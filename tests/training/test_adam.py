@@ -1,0 +1,103 @@
+"""The optimizer, against torch's own class."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+import torch
+from torch import Tensor
+
+from ganvas.config import Adam as Settings
+from ganvas.training.adam import Adam, in_layout_of
+
+SETTINGS = Settings(learning_rate=3e-3, beta_1=0.4, beta_2=0.99, eps=1e-6)
+
+
+def parameters() -> list[Tensor]:
+    torch.manual_seed(0)
+    image = torch.randn(4, 3, 5, 2).contiguous(memory_format=torch.channels_last)
+    return [image.requires_grad_(), torch.randn(7, requires_grad=True), torch.randn(2, 2)]
+
+
+def gradients(of: list[Tensor], step: int) -> None:
+    """The first has one from the start, the second from its second step, the third never."""
+    for place, parameter in enumerate(of):
+        if place < min(step + 1, 2):
+            rng = torch.Generator().manual_seed(10 * step + place)
+            parameter.grad = torch.empty_like(parameter).copy_(
+                torch.randn(parameter.shape, generator=rng)
+            )
+
+
+def test_it_takes_the_steps_of_torchs_class_bit_for_bit() -> None:
+    ours, theirs = parameters(), parameters()
+    one = Adam(ours, SETTINGS)
+    two = torch.optim.Adam(theirs, lr=3e-3, betas=(0.4, 0.99), eps=1e-6, fused=True)
+    for step in range(4):
+        gradients(ours, step)
+        gradients(theirs, step)
+        one.step()
+        two.step()
+        assert all(torch.equal(a, b) for a, b in zip(ours, theirs, strict=True))
+        one.zero_grad()
+        two.zero_grad()
+        assert all(parameter.grad is None for parameter in ours)
+    expected = two.state_dict()["state"]
+    assert set(one.moments) == set(expected) == {0, 1}
+    for place, moments in one.moments.items():
+        assert list(moments) == list(expected[place])
+        assert all(torch.equal(moments[key], expected[place][key]) for key in moments)
+
+
+def test_it_goes_on_from_copies_of_moments() -> None:
+    ends = []
+    for break_at in (None, 2):
+        moved = parameters()
+        optimizer = Adam(moved, SETTINGS)
+        for step in range(4):
+            if step == break_at:
+                saved = {
+                    place: {key: value.clone().contiguous() for key, value in moments.items()}
+                    for place, moments in optimizer.moments.items()
+                }
+                optimizer = Adam(moved, SETTINGS)
+                optimizer.load(saved)
+                for moments in saved.values():
+                    moments["exp_avg"].fill_(torch.nan)  # they were copied
+            gradients(moved, step)
+            optimizer.step()
+        ends.append(moved)
+    assert all(torch.equal(a, b) for a, b in zip(*ends, strict=True))
+
+
+def test_moments_of_other_parameters_are_refused() -> None:
+    saved = {1: {"step": torch.ones(()), "exp_avg": torch.ones(6), "exp_avg_sq": torch.ones(6)}}
+    optimizer = Adam(parameters(), SETTINGS)
+    with pytest.raises(ValueError, match=r"moments of shape \[6\] for a parameter of shape \[7\]"):
+        optimizer.load(saved)
+    assert not optimizer.moments
+
+
+def test_values_take_their_parameters_layout() -> None:
+    values = torch.randn(4, 3, 5, 2)
+    parameter = torch.zeros(4, 3, 5, 2).to(memory_format=torch.channels_last)
+    for value in (values, values.to(memory_format=torch.channels_last)):
+        made = in_layout_of(parameter, value)
+        assert torch.equal(made, values) and made.stride() == parameter.stride()
+
+
+def test_training_imports_no_compiler() -> None:
+    """torch._dynamo takes a second to import, and nothing here compiles."""
+    code = (
+        "import sys, torch\n"
+        "from ganvas import config\n"
+        "from ganvas.training.state import new_state\n"
+        "run = config.build(config.read_recipe('quickstart').tables)\n"
+        "state = new_state(run, (1, 8, 8), torch.device('cpu'))\n"
+        "latents = lambda num: run.latent.sample(num, state.latents)\n"
+        "run.update.step(state, run.loss, torch.zeros(4, 1, 8, 8), latents)\n"
+        "sys.exit('torch._dynamo' in sys.modules)\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
