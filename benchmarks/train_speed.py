@@ -104,11 +104,13 @@ def prepare_ganvas(spec: Spec, images: Any) -> tuple[Callable[[], Any], Any]:
     import torch
 
     import ganvas.commands  # what `ganvas train` imports
+    from ganvas.allocator import keep_freed_memory
     from ganvas.data.loader import Loader
     from ganvas.schedule import Schedule
     from ganvas.training.state import new_state
     from ganvas.training.steps import Steps
 
+    keep_freed_memory()
     config, device = ganvas.commands.config, torch.device("cpu")
     run = config.build(spec["tables"])
     schedule = Schedule.of(run, len(images))

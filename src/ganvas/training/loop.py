@@ -9,6 +9,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from ganvas.allocator import keep_freed_memory
 from ganvas.config import Run
 from ganvas.errors import RunError
 from ganvas.images import Pixels, to_float
@@ -69,6 +70,8 @@ def fit(
     torch.set_flush_denormal(True)
     begun = time.perf_counter()
     device = device_of(run.train.device)
+    if device.type == "cpu":
+        keep_freed_memory()
     with torch.random.fork_rng([device] if device.type == "cuda" else []):
         session = open_session(run, folder, reporter, device, data_root, resume, checkpoint)
         try:

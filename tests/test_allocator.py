@@ -1,0 +1,51 @@
+"""Whether freed memory stays with the process."""
+
+from __future__ import annotations
+
+import platform
+import subprocess
+import sys
+
+import pytest
+
+CODE = """
+import resource, torch
+from ganvas.allocator import keep_freed_memory
+{call}
+def step():
+    return [torch.ones(10_000_000) for _ in range(2)]  # 40 MB each
+for _ in range(15):  # until there is room for all, wherever they are put
+    step()
+before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+for _ in range(5):
+    step()
+print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
+"""
+
+
+def faults(call: str) -> int:
+    done = subprocess.run(
+        [sys.executable, "-c", CODE.format(call=call)], check=True, capture_output=True, text=True
+    )
+    return int(done.stdout)
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="another C library")
+def test_pages_are_cleared_once() -> None:
+    """5 times 80 MB are 100,000 pages of 4 kB, or 25,000 of 16 kB."""
+    assert faults("") > 10_000, "the test would not see a difference"
+    assert faults("keep_freed_memory()") < 1_000
+    twice = "keep_freed_memory(); keep_freed_memory()"
+    assert faults(twice) < 1_000
+
+
+def test_another_c_library_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    from ganvas import allocator
+
+    for error in (AttributeError, OSError, TypeError):
+
+        def library(_: object, error: type[Exception] = error) -> object:
+            raise error
+
+        monkeypatch.setattr(allocator.ctypes, "CDLL", library)
+        allocator.keep_freed_memory()
