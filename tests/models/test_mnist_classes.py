@@ -53,3 +53,37 @@ def test_enlarging_as_tensorflow_1(size: tuple[int, int]) -> None:
             lower = x[..., bottom, left] * (1 - across) + x[..., bottom, right] * across
             expected[..., row, column] = upper * (1 - down) + lower * down
     torch.testing.assert_close(Enlarge2x()(x), expected)
+
+
+@pytest.mark.parametrize("shape", [(1, 28, 28), (2, 2, 3), (1, 1, 5)])
+def test_without_the_enlarged_map_the_generator_is_the_same(shape: tuple[int, int, int]) -> None:
+    found = []
+    for fast in (True, False):
+        torch.manual_seed(0)
+        G = MNISTClasses().generator(shape, 10).double()
+        for module in G.modules():
+            if isinstance(module, nn.Conv2d):
+                nn.init.normal_(module.weight)
+                nn.init.normal_(module.bias)
+        G.fast = fast
+        images = G(torch.randn(6, 10, dtype=torch.float64))
+        weighted = images * torch.randn(images.shape, dtype=torch.float64)
+        found.append([images, *torch.autograd.grad(weighted.sum(), list(G.parameters()))])
+    for short, plain in zip(*found, strict=True):
+        torch.testing.assert_close(short, plain, rtol=1e-9, atol=1e-9)
+
+
+def test_the_short_form_is_taken_in_training_where_it_may_be() -> None:
+    from ganvas import config
+    from ganvas.training.state import new_state
+
+    for wanted in (True, False):
+        tables = config.read_recipe("mnist-classes").tables
+        run = config.build(config.override(tables, [("train.fast_layers", wanted)]))
+        state = new_state(run, MNIST, torch.device("cpu"))
+        calls: list[int] = []
+        enlarge = next(layer for layer in state.G if isinstance(layer, Enlarge2x))
+        enlarge.register_forward_hook(lambda *_, calls=calls: calls.append(1))
+        with torch.no_grad():
+            state.generate(run.latent.sample(2, state.latents))
+        assert len(calls) == (not wanted)

@@ -24,7 +24,7 @@ from ganvas.config import Run
 from ganvas.errors import UsageError
 from ganvas.files import sync_folder, write_file, writing
 from ganvas.images import Shape
-from ganvas.models.layers import Dropout, SameConv2d, SameConvTranspose2d, judges_images_alone
+from ganvas.models.layers import judges_images_alone
 from ganvas.seeds import stream
 from ganvas.training.adam import Adam
 
@@ -98,8 +98,8 @@ def new_state(run: Run, shape: Shape, device: torch.device) -> State:
     for net in (G, D):
         net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         for module in net.modules():
-            if isinstance(module, (Dropout, SameConv2d, SameConvTranspose2d)):
-                module.fast = run.train.fast_layers
+            if hasattr(module, "fast"):
+                module.fast = run.train.fast_layers  # type: ignore[assignment]
     nets = {"G": (G, run.optim.generator), "D": (D, run.optim.discriminator)}
     optimizers = {}
     for name, key in run.update.optimizers.items():
