@@ -37,9 +37,9 @@ PASSES: Final = {
     "alternating, fresh": Passes(
         g_forward=2, g_weights=1, g_inner=1, d_forward=3, d_weights=2, d_inner=3, d_images=1
     ),
-    # one batch of fakes for both updates
+    # one batch of fakes for both updates, G's first, so that D judges it once
     "alternating, shared": Passes(
-        g_forward=1, g_weights=1, g_inner=1, d_forward=3, d_weights=2, d_inner=3, d_images=1
+        g_forward=1, g_weights=1, g_inner=1, d_forward=2, d_weights=2, d_inner=3, d_images=1
     ),
     # D: half a batch of reals and half a batch of fresh fakes
     "alternating, merged": Passes(

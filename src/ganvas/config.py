@@ -164,9 +164,10 @@ class Train:
     """Compute strided convolutions as ordinary ones, and draw dropout's masks 64 to a random word,
     where that is faster. Convolutions sum the same products in another order."""
 
-    one_backward: bool = True
-    """With update rule 'simultaneous' and a D that judges each image alone (no BatchNorm): take
-    both nets' gradients from one backward pass through D. They are the same to rounding."""
+    shared_passes: bool = True
+    """Take from one pass through D what both updates of a step need of it, where that is the same:
+    the backward pass over fakes (rule 'simultaneous', D without BatchNorm) or the forward pass
+    (rule 'alternating' with the generator first and shared fakes, D without dropout)."""
 
     cuda_graphs: bool = False
     """Capture a whole step in a CUDA graph and replay it, so that Python takes no part in it. Not

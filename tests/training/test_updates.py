@@ -230,9 +230,11 @@ ALTERNATING = [
 ]
 
 
+@pytest.mark.parametrize("judges_repeatably", [False, True])
 @pytest.mark.parametrize("rule", ALTERNATING, ids=str)
-def test_alternating_equals_two_rounds_by_hand(rule: Alternating) -> None:
+def test_alternating_equals_two_rounds_by_hand(rule: Alternating, judges_repeatably: bool) -> None:
     state, latents = fresh_state(rule), noise()
+    state.judges_repeatably = judges_repeatably
     hand = Hand.of(state)
     before = weights(state.G), weights(state.D)
     for round_ in range(2):
@@ -243,10 +245,10 @@ def test_alternating_equals_two_rounds_by_hand(rule: Alternating) -> None:
     assert not all_equal(before[0], weights(state.G)) and not all_equal(before[1], weights(state.D))
 
 
-@pytest.mark.parametrize("one_backward", [False, True])
-def test_simultaneous_equals_two_rounds_by_hand(one_backward: bool) -> None:
+@pytest.mark.parametrize("judges_alone", [False, True])
+def test_simultaneous_equals_two_rounds_by_hand(judges_alone: bool) -> None:
     state, latents = fresh_state(Simultaneous()), noise()
-    state.one_backward = one_backward
+    state.judges_alone = judges_alone
     hand = Hand.of(state)
     for round_ in range(2):
         Simultaneous().step(state, LOSS, reals(6, round_), latents)
@@ -473,7 +475,7 @@ def test_one_backward_pass_is_as_good_as_two(value: float, fake_target: float) -
         with torch.no_grad():
             state.D[3].weight *= 1e-3
             state.D[3].bias.fill_(value)
-        state.one_backward = together
+        state.judges_alone = together
         Simultaneous().step(state, loss, reals(6, 0), noise())
         found[together] = [p.grad for net in (state.G, state.D) for p in net.parameters()]
     for one, two in zip(found[True], found[False], strict=True):
@@ -498,9 +500,31 @@ def test_one_backward_pass_is_one_on_each_batch() -> None:
     for together, passes in ((False, 3), (True, 2)):
         state = fresh_state(Simultaneous())
         state.D[3] = Passes(5, 1)
-        state.one_backward = together
+        state.judges_alone = together
         Simultaneous().step(state, LOSS, reals(6, 0), noise())
         assert state.D[3].backwards == passes
+
+
+def test_shared_fakes_are_judged_once_if_that_is_the_same() -> None:
+    """Parameters, running statistics and scalars are those of two passes."""
+    rule = Alternating(first="generator", fakes="shared")
+    ends: list[list[Tensor]] = []
+    for repeatably, passes in ((False, 3), (True, 2)):
+        state = fresh_state(rule)
+        state.D[1] = nn.Sequential(state.D[1], nn.BatchNorm1d(5, momentum=0.3))
+        state.judges_repeatably = repeatably
+        latents, shown = noise(), Shown().watch(state)
+        for round_ in range(3):
+            scalars = rule.step(state, LOSS, reals(6, round_), latents)
+            assert len(shown.to_d) == passes * (round_ + 1)
+        norm = state.D[1][1]
+        assert int(norm.num_batches_tracked) == 9
+        ends.append(
+            [*weights(state.G), *weights(state.D), norm.running_mean, norm.running_var]
+            + [scalars[key] for key in sorted(scalars)]
+        )
+    for once, twice in zip(*ends, strict=True):
+        torch.testing.assert_close(once, twice, rtol=1e-6, atol=1e-9)
 
 
 # What is reported

@@ -24,7 +24,7 @@ from ganvas.config import Run
 from ganvas.errors import UsageError
 from ganvas.files import sync_folder, write_file, writing
 from ganvas.images import Shape
-from ganvas.models.layers import judges_images_alone
+from ganvas.models.layers import judges_alone, judges_repeatably
 from ganvas.seeds import stream
 from ganvas.training.adam import Adam
 
@@ -43,8 +43,10 @@ class State:
     """The stream that training latents are drawn from."""
     precision: torch.dtype = torch.float32
     """What products and convolutions are computed in."""
-    one_backward: bool = False
-    """Whether an update rule may take both nets' gradients from one backward pass through D."""
+    judges_alone: bool = False
+    """Whether D judges each image alone, so that one backward pass through it serves both nets."""
+    judges_repeatably: bool = False
+    """Whether D judges images the same way twice, so that one pass over them serves both nets."""
     step: int = 0
     seconds: float = 0.0
     """Training time so far, over all sittings."""
@@ -107,8 +109,10 @@ def new_state(run: Run, shape: Shape, device: torch.device) -> State:
         optimizers[name] = Adam(net.parameters(), settings)
     latents = Generator(device).manual_seed(stream(run.seed, "latents"))
     precision = _precision(run.train.precision, device)
-    one_backward = run.train.one_backward and judges_images_alone(D)
-    return State(G, D, optimizers, latents, precision, one_backward)
+    state = State(G, D, optimizers, latents, precision)
+    if run.train.shared_passes:
+        state.judges_alone, state.judges_repeatably = judges_alone(D), judges_repeatably(D)
+    return state
 
 
 def _precision(setting: str, device: torch.device) -> torch.dtype:

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from ganvas.config import Positive
 from ganvas.errors import RunError, UsageError
+from ganvas.models.layers import CountedAgain
 from ganvas.protocols import Loss
 from ganvas.registry import CHECKED, UPDATES
 from ganvas.training.adam import Adam, in_layout_of
@@ -89,11 +90,26 @@ class Alternating:
     def step(self, state: State, loss: Loss, real: Tensor, latents: Latents) -> Scalars:
         batches = [batch for batch in real.tensor_split(self.d_steps) if len(batch)]
         shared = state.generate(latents(len(batches[-1]))) if self.fakes == "shared" else None
+        if shared is not None and self.first == "generator" and self._may_judge_once(state):
+            return self.both_steps(state, loss, real, shared)
         if self.first == "generator":
             scalars = self.generator_step(state, loss, len(batches[-1]), shared, latents)
             return self.discriminator_steps(state, loss, batches, shared, latents) | scalars
         scalars = self.discriminator_steps(state, loss, batches, shared, latents)
         return scalars | self.generator_step(state, loss, len(batches[-1]), shared, latents)
+
+    def _may_judge_once(self, state: State) -> bool:
+        return state.judges_repeatably and self.d_steps == 1 and self.d_batch == "summed"
+
+    def both_steps(self, state: State, loss: Loss, real: Tensor, fake: Tensor) -> Scalars:
+        """G's update, then D's: both meet the same D on the same fakes, which judges them once."""
+        images = fake.detach().requires_grad_()
+        with CountedAgain(state.D) as statistics:
+            fake_logits = state.judge(images)
+        real_logits = state.judge(real)
+        scalars = descend_both(state, loss, fake, images, real_logits, fake_logits)
+        statistics.count()  # the pass over fakes for D's own update, after that over reals
+        return scalars
 
     def discriminator_steps(
         self,
@@ -166,21 +182,30 @@ class Simultaneous:
         fake = state.generate(latents(len(real)))
         images = fake.detach().requires_grad_()
         fake_logits = state.judge(images)
-        g_loss = loss.generator(fake_logits)
-        d_loss = loss.discriminator(real_logits, fake_logits)
+        return descend_both(state, loss, fake, images, real_logits, fake_logits)
 
-        if state.one_backward:
-            d_gradients, wanted = one_backward(
-                state.D, images, g_loss, d_loss, real_logits, fake_logits
-            )
-        else:
-            (wanted,) = torch.autograd.grad(g_loss, images, retain_graph=True)
-            d_gradients = torch.autograd.grad(d_loss, list(state.D.parameters()))
-        g_gradients = torch.autograd.grad(fake, list(state.G.parameters()), wanted)
-        apply(state.optimizers["G"], state.G, g_gradients)
-        apply(state.optimizers["D"], state.D, d_gradients)
-        scalars = discriminator_scalars(loss, real_logits.detach(), fake_logits.detach())
-        return scalars | {"G/loss": g_loss.detach()}
+
+def descend_both(
+    state: State, loss: Loss, fake: Tensor, images: Tensor, real_logits: Tensor, fake_logits: Tensor
+) -> Scalars:
+    """An update of each net with gradients at the old weights of both.
+
+    `fake` is what G made, `images` the same values cut off from G, which D judged.
+    """
+    g_loss = loss.generator(fake_logits)
+    d_loss = loss.discriminator(real_logits, fake_logits)
+    if state.judges_alone:
+        d_gradients, wanted = one_backward(
+            state.D, images, g_loss, d_loss, real_logits, fake_logits
+        )
+    else:
+        (wanted,) = torch.autograd.grad(g_loss, images, retain_graph=True)
+        d_gradients = torch.autograd.grad(d_loss, list(state.D.parameters()))
+    g_gradients = torch.autograd.grad(fake, list(state.G.parameters()), wanted)
+    apply(state.optimizers["G"], state.G, g_gradients)
+    apply(state.optimizers["D"], state.D, d_gradients)
+    scalars = discriminator_scalars(loss, real_logits.detach(), fake_logits.detach())
+    return scalars | {"G/loss": g_loss.detach()}
 
 
 def one_backward(
