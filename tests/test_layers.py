@@ -19,6 +19,7 @@ LAYERS = {
     "registry": 0,
     "config": 0,
     "files": 0,
+    "allocator": 0,
     "images": 0,
     "schedule": 0,
     "seeds": 0,
@@ -34,6 +35,7 @@ LAYERS = {
     "metrics.rows": 3,
     "metrics.evaluate": 3,
     "training": 2,  # the package itself, which is a docstring
+    "training.adam": 2,
     "training.updates": 2,
     "training.state": 2,
     "training.steps": 2,
