@@ -21,12 +21,12 @@ import torch
 from ganvas.config import Preprocess
 from ganvas.data.catalogue import open_dataset
 from ganvas.data.datasets import EMNISTLetters
-from ganvas.data.prepare import fingerprint, load_images
+from ganvas.data.prepare import load_images
 from ganvas.files import write_file
-from ganvas.images import ImageSet
 from ganvas.metrics import classifier
 from ganvas.metrics.classifier import Recipe
 from ganvas.metrics.features import Extractor
+from ganvas.pixels import ImageSet, fingerprint
 
 RECIPES: dict[str, tuple[int, Recipe]] = {
     "alphabet": (2, Recipe(turn=0, shear=0, shift=0)),  # it comes turned and moved

@@ -101,21 +101,21 @@ def measure(side: str, spec: Spec, seconds: float) -> Result:
 
 def prepare_ganvas(spec: Spec, images: Any) -> tuple[Callable[[], Any], Any]:
     """A function that trains one step as `ganvas.training.loop` does; its precision."""
+    import ganvas.commands  # what `ganvas train` imports
     import torch
 
-    import ganvas.commands  # what `ganvas train` imports
-    from ganvas.allocator import keep_freed_memory
+    from ganvas.config.length import Lengths
     from ganvas.data.loader import Loader
-    from ganvas.schedule import Schedule
+    from ganvas.training.compute.graph import Steps
+    from ganvas.training.compute.process import keep_freed_memory
     from ganvas.training.state import new_state
-    from ganvas.training.steps import Steps
 
     keep_freed_memory()
-    config, device = ganvas.commands.config, torch.device("cpu")
+    config, device = ganvas.config, torch.device("cpu")
     run = config.build(spec["tables"])
-    schedule = Schedule.of(run, len(images))
+    lengths = Lengths.of(run, len(images))
     state = new_state(run, tuple(spec["shape"]), device)
-    loader = Loader(images, schedule, run.train.order, run.seed, run.model.value_range, device)
+    loader = Loader(images, lengths, run.train.order, run.seed, run.model.value_range, device)
     steps = Steps(run, state, loader)
 
     def step() -> Any:
@@ -171,8 +171,8 @@ def describe(recipe: str, batch: int | None, float32: bool) -> Spec:
     import torch
     from baselines import work
 
-    from ganvas import config
-    from ganvas.commands import num_parameters, resolve
+    from ganvas import config, resolve
+    from ganvas.models.summary import num_parameters
 
     settings: dict[str, Any] = {"train.precision": "float32"} if float32 else {}
     if config.read_recipe(recipe).tables["update"]["name"] == "controller":

@@ -57,7 +57,7 @@ def clocked(function: Callable[..., Any], name: str, spent: dict[str, float]) ->
 
 def whole_run(args: argparse.Namespace, folder: Path) -> None:
     """Train and print where the time went."""
-    from ganvas import commands
+    import ganvas
     from ganvas.training import loop
 
     spent = dict.fromkeys(PARTS, 0.0)
@@ -65,7 +65,7 @@ def whole_run(args: argparse.Namespace, folder: Path) -> None:
         for function in functions:
             setattr(loop, function, clocked(getattr(loop, function), name, spent))
     begun = time.perf_counter()
-    done = commands.train(
+    done = ganvas.train(
         args.recipe, epochs=args.epochs, outdir=folder, data_root=args.data_root, progress=False
     )
     whole = time.perf_counter() - begun

@@ -60,7 +60,7 @@ def train_tiny(tiny_settings: dict[str, Any]) -> Train:
     """train_tiny(outdir, **{"section.setting": value}) -> Trained."""
 
     def train(outdir: Path | None, resume: Path | None = None, **changes: Any) -> Any:
-        from ganvas import commands
+        import ganvas
 
         settings = {} if resume else tiny_settings | changes
         replaced = {
@@ -71,9 +71,7 @@ def train_tiny(tiny_settings: dict[str, Any]) -> Train:
         for key in replaced.keys() & changes.keys():
             del settings[replaced[key]]
         recipe = None if resume else "cs231n-vanilla"
-        return commands.train(
-            recipe, settings=settings, outdir=outdir, resume=resume, progress=False
-        )
+        return ganvas.train(recipe, settings=settings, outdir=outdir, resume=resume, progress=False)
 
     return train
 

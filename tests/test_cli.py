@@ -236,7 +236,7 @@ def test_a_bug_is_one_line_too_and_debug_shows_where(
     def broken(name: str, **_: Any) -> Any:
         raise ZeroDivisionError("oh\nno")
 
-    monkeypatch.setattr("ganvas.commands.show", broken)
+    monkeypatch.setattr("ganvas.verbs.show.show", broken)
     result = cli("show", "modelzoo")
     assert result.code == 1
     assert result.err.startswith("ganvas: unexpected ZeroDivisionError: oh no")

@@ -12,9 +12,9 @@ import pytest
 
 from ganvas import config
 from ganvas.config import SECTIONS, Adam, Run, Train
+from ganvas.config.length import Lengths
 from ganvas.errors import UsageError
 from ganvas.registry import settings
-from ganvas.schedule import Schedule
 
 RECIPES = config.recipe_names()
 
@@ -387,9 +387,9 @@ def test_a_recipe_is_as_long_as_published(
     name: str, num_images: int, per_epoch: int, total: int
 ) -> None:
     run = recipe(name)
-    schedule = Schedule.of(run, num_images)
-    assert schedule.steps_per_epoch == per_epoch
-    assert schedule.total_steps(run.train) == total
+    lengths = Lengths.of(run, num_images)
+    assert lengths.steps_per_epoch == per_epoch
+    assert lengths.total_steps(run.train) == total
 
 
 @pytest.mark.parametrize(
@@ -406,9 +406,9 @@ def test_a_recipe_is_as_long_as_published(
 def test_images_seen(
     num_images: int, batch: int, drop_last: bool, per_epoch: int, at: dict[int, int]
 ) -> None:
-    schedule = Schedule(num_images, batch, drop_last)
-    assert schedule.steps_per_epoch == per_epoch
-    assert {step: schedule.images_at(step) for step in at} == at
+    lengths = Lengths(num_images, batch, drop_last)
+    assert lengths.steps_per_epoch == per_epoch
+    assert {step: lengths.images_at(step) for step in at} == at
 
 
 @pytest.mark.parametrize(
@@ -426,22 +426,22 @@ def test_images_seen(
     ],
 )
 def test_periods(period: str, steps: int) -> None:
-    assert Schedule(60_000, 128, True).steps(period) == steps
+    assert Lengths(60_000, 128, True).steps(period) == steps
 
 
 @pytest.mark.parametrize(
     ("images", "steps", "shown"), [(1, 1, 4), (4, 1, 4), (8, 2, 8), (9, 3, 10), (25, 8, 28)]
 )
 def test_a_length_in_images_is_rounded_up(images: int, steps: int, shown: int) -> None:
-    schedule = Schedule(10, 4, False)
-    assert schedule.total_steps(Train(images=images)) == steps
-    assert schedule.images_at(steps) == shown
+    lengths = Lengths(10, 4, False)
+    assert lengths.total_steps(Train(images=images)) == steps
+    assert lengths.images_at(steps) == shown
 
 
 def test_more_d_steps_show_more_images_a_step() -> None:
     run = recipe("cs231n-vanilla", ("update.d_steps", 3), ("train.batch_size", 10))
-    assert Schedule.of(run, 95) == Schedule(95, 30, True)
-    assert Schedule.of(run, 95).steps_per_epoch == 3
+    assert Lengths.of(run, 95) == Lengths(95, 30, True)
+    assert Lengths.of(run, 95).steps_per_epoch == 3
 
 
 @pytest.mark.parametrize(
@@ -456,9 +456,9 @@ def test_too_little_data_is_said(
     changes: tuple[tuple[str, Any], ...], num_images: int, allowed: str
 ) -> None:
     with pytest.raises(UsageError, match=f"too little data: 127 images.*{allowed}"):
-        Schedule.of(recipe("cs231n-vanilla", *changes), num_images)
+        Lengths.of(recipe("cs231n-vanilla", *changes), num_images)
 
 
 def test_a_short_batch_is_enough_where_it_is_kept() -> None:
     run = recipe("cs231n-vanilla", ("train.drop_last", False))
-    assert Schedule.of(run, 127).steps_per_epoch == 1
+    assert Lengths.of(run, 127).steps_per_epoch == 1

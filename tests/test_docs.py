@@ -14,7 +14,8 @@ from typing import Any
 import pytest
 import typer
 
-from ganvas import commands, config, registry
+import ganvas
+from ganvas import config, registry
 from ganvas.cli import app
 from ganvas.data.sources import SOURCES
 
@@ -104,7 +105,7 @@ def test_a_train_command_has_settings_that_exist(
         (tmp_path / "pictures").mkdir()
         options["data"] = "pictures"
     given = {k: v for k, v in options.items() if k not in ("outdir", "data_root", "dry_run")}
-    commands.resolve(**given | {"settings": given["settings"] or []})
+    ganvas.resolve(**given | {"settings": given["settings"] or []})
 
 
 @pytest.mark.parametrize("line", ["ganvas train --epoks 3", "ganvas draw x", "ganvas data list x"])
@@ -182,7 +183,7 @@ def run(code: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize("recipe", config.recipe_names())
 def test_the_readme_has_each_recipe_with_its_numbers(recipe: str) -> None:
     row = next(line for line in PAGES["README.md"].splitlines() if line.startswith(f"| [{recipe}]"))
-    found = commands.show(recipe)
+    found = ganvas.show(recipe)
     for number in (
         found["generator"]["parameters"],
         found["discriminator"]["parameters"],

@@ -10,8 +10,6 @@ import torch
 from PIL import Image
 
 from ganvas.images import (
-    ImageSet,
-    Pixels,
     grid,
     read_png,
     scale_for,
@@ -21,6 +19,7 @@ from ganvas.images import (
     write_gif,
     write_png,
 )
+from ganvas.pixels import ImageSet, Pixels
 
 LEVELS = np.arange(256, dtype=np.uint8).reshape(4, 1, 8, 8)
 

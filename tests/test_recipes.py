@@ -7,9 +7,11 @@ import math
 import pytest
 import torch
 
-from ganvas import commands, config
+import ganvas
+from ganvas import config
 from ganvas.images import to_float
 from ganvas.training.state import new_state
+from ganvas.verbs.show import size_of_data
 
 STEPS_PER_EPOCH = {
     "modelzoo-vanilla": 468,
@@ -39,8 +41,8 @@ LARGE_FIRST_LOGITS = ("modelzoo", "firstgan-dcgan")
 
 def first_step(name: str) -> tuple[config.Run, dict[str, torch.Tensor]]:
     """A recipe and what its first step logs; asserts the ranges of reals and fakes."""
-    run = commands.resolve(name, batch_size=16, settings=["train.precision=float32"])
-    _, shape = commands._size_of_data(run, None)
+    run = ganvas.resolve(name, batch_size=16, settings=["train.precision=float32"])
+    _, shape = size_of_data(run, None)
     state = new_state(run, shape, torch.device("cpu"))
     pixels = torch.randint(0, 256, (16, *shape), generator=torch.Generator().manual_seed(1))
     real = to_float(pixels.to(torch.uint8), *run.model.value_range)
@@ -71,12 +73,12 @@ def test_first_losses_are_near_those_of_a_d_that_knows_nothing(name: str) -> Non
 
 @pytest.mark.parametrize("name", STEPS_PER_EPOCH)
 def test_steps_per_epoch(name: str) -> None:
-    assert commands.show(name)["steps_per_epoch"] == STEPS_PER_EPOCH[name]
+    assert ganvas.show(name)["steps_per_epoch"] == STEPS_PER_EPOCH[name]
 
 
 @pytest.mark.parametrize("name", TOTAL_STEPS)
 def test_total_steps(name: str) -> None:
-    assert commands.show(name)["steps"] == TOTAL_STEPS[name]
+    assert ganvas.show(name)["steps"] == TOTAL_STEPS[name]
 
 
 def test_last_step_that_cs231n_prints() -> None:

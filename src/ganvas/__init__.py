@@ -12,20 +12,22 @@ from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
     from ganvas import data
-    from ganvas.commands import list_all as list
-    from ganvas.commands import resolve, sample, show, train
     from ganvas.comparison.compare import Comparison, compare
     from ganvas.config import Run
     from ganvas.errors import RunError, UsageError
+    from ganvas.generator import Generator, load
     from ganvas.metrics.evaluate import evaluate
-    from ganvas.sampling import Generator, load
     from ganvas.training.loop import Trained
+    from ganvas.verbs.sample import sample
+    from ganvas.verbs.show import list_all as list
+    from ganvas.verbs.show import show
+    from ganvas.verbs.train import resolve, train
 
 __version__ = version("ganvas")
 
 _HOMES: Final = {
     "Comparison": "ganvas.comparison.compare",
-    "Generator": "ganvas.sampling",
+    "Generator": "ganvas.generator",
     "Run": "ganvas.config",
     "RunError": "ganvas.errors",
     "Trained": "ganvas.training.loop",
@@ -33,12 +35,12 @@ _HOMES: Final = {
     "compare": "ganvas.comparison.compare",
     "data": "ganvas",
     "evaluate": "ganvas.metrics.evaluate",
-    "list": "ganvas.commands",
-    "load": "ganvas.sampling",
-    "resolve": "ganvas.commands",
-    "sample": "ganvas.commands",
-    "show": "ganvas.commands",
-    "train": "ganvas.commands",
+    "list": "ganvas.verbs.show",
+    "load": "ganvas.generator",
+    "resolve": "ganvas.verbs.train",
+    "sample": "ganvas.verbs.sample",
+    "show": "ganvas.verbs.show",
+    "train": "ganvas.verbs.train",
 }
 
 __all__ = [

@@ -108,7 +108,8 @@ def train(
     ] = False,
 ) -> None:
     """Train a GAN; without a recipe a small one on embedded digits, in under a minute."""
-    from ganvas import commands, config, printing
+    import ganvas
+    from ganvas import config, printing
 
     choices: dict[str, Any] = {
         "data": data,
@@ -129,9 +130,9 @@ def train(
         "resume": resume,
     }
     if dry_run:
-        typer.echo(config.save(commands.resolve(recipe, **choices)), nl=False)
+        typer.echo(config.save(ganvas.resolve(recipe, **choices)), nl=False)
         return
-    result = commands.train(recipe, outdir=outdir, data_root=data_root, **choices)
+    result = ganvas.train(recipe, outdir=outdir, data_root=data_root, **choices)
     if not result.finished:
         typer.echo(
             f"stopped after {result.images:,} images, all saved; "
@@ -157,11 +158,11 @@ def sample(
     walk: Annotated[Path | None, typer.Option(help="GIF of a walk through latent space.")] = None,
 ) -> None:
     """Make images with a trained generator."""
-    from ganvas import commands
+    import ganvas
 
     if not any((grid, folder, npz, walk)):
         grid = Path("samples.png")
-    commands.sample(what, num=num, seed=seed, grid=grid, folder=folder, npz=npz, walk=walk)
+    ganvas.sample(what, num=num, seed=seed, grid=grid, folder=folder, npz=npz, walk=walk)
     typer.echo(f"wrote {', '.join(str(path) for path in (grid, folder, npz, walk) if path)}")
 
 
@@ -240,9 +241,10 @@ def compare(
 @app.command("list")
 def list_(as_json: Json = False) -> None:
     """Recipes, data sets, models, losses, latents, update rules."""
-    from ganvas import commands, printing
+    import ganvas
+    from ganvas import printing
 
-    found = commands.list_all()
+    found = ganvas.list()
     if as_json:
         typer.echo(json.dumps(found, indent=2))
         return
@@ -261,9 +263,10 @@ def show(
     data_root: DataRoot = None,
 ) -> None:
     """A recipe: its settings with their reasons, its nets, shapes and parameter counts."""
-    from ganvas import commands, printing
+    import ganvas
+    from ganvas import printing
 
-    found = commands.show(name, data_root=data_root)
+    found = ganvas.show(name, data_root=data_root)
     if as_json:
         typer.echo(json.dumps(found, indent=2, default=str))
     elif "recipe" in found:

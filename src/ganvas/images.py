@@ -8,41 +8,16 @@ from __future__ import annotations
 
 import io
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
 from ganvas.files import write_file
-
-Pixels = NDArray[np.uint8]
-Shape = tuple[int, int, int]
-"""Channels, height, width."""
-
-
-@dataclass(frozen=True)
-class ImageSet:
-    """Images of one shape, with labels if they have any."""
-
-    images: Pixels
-    """uint8, (N, C, H, W); C is 1 (grey), 3 (RGB) or 4 (RGBA)."""
-    labels: NDArray[np.int64] | None = None
-    """Class index of each image, from 0."""
-    classes: tuple[str, ...] = ()
-    """Class names in index order."""
-
-    @property
-    def shape(self) -> Shape:
-        channels, height, width = self.images.shape[1:]
-        return channels, height, width
-
-    def __len__(self) -> int:
-        return len(self.images)
+from ganvas.pixels import Pixels
 
 
 def to_float(images: Tensor, low: float, high: float) -> Tensor:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     import torch
     from torch import Tensor, nn
 
-    from ganvas.images import Pixels, Shape
+    from ganvas.pixels import Pixels, Shape
     from ganvas.training.state import State
 
 Split = Literal["train", "test"]

@@ -7,7 +7,7 @@ from typing import Any
 
 from ganvas.comparison.groups import differences, group_runs
 from ganvas.comparison.runs import RunRecord
-from ganvas.training.rundir import RunFolder
+from ganvas.rundir import RunFolder
 
 
 def record(name: str, **settings: Any) -> RunRecord:

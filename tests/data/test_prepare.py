@@ -10,8 +10,9 @@ from PIL import Image
 
 from ganvas.config import Preprocess
 from ganvas.data.datasets import MNIST
-from ganvas.data.prepare import fingerprint, load_images, to_channels
+from ganvas.data.prepare import load_images
 from ganvas.errors import UsageError
+from ganvas.pixels import fingerprint, to_channels
 from ganvas.protocols import RawImages
 
 NOISE = np.random.default_rng(0).integers(0, 256, (5, 4, 12, 10), np.uint8)

@@ -16,8 +16,8 @@ from ganvas.data.alphabet import Alphabet
 from ganvas.data.catalogue import open_dataset
 from ganvas.data.datasets import NPZ, Digits, EMNISTLetters
 from ganvas.errors import UsageError
-from ganvas.images import ImageSet
 from ganvas.metrics import classifier, features
+from ganvas.pixels import ImageSet
 from ganvas.registry import DATASETS
 
 BUNDLED = {  # the least that each may know of the images held out

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import nn
 
-from ganvas.models import convolution
+from ganvas.models.fast import convolution
 from ganvas.models.layers import (
     Dropout,
     Flatten,

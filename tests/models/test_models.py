@@ -9,7 +9,6 @@ import torch
 from torch import nn
 
 from ganvas.errors import UsageError
-from ganvas.images import Shape
 from ganvas.models.cs231n import CS231nDCGAN, CS231nDense
 from ganvas.models.firstgan import FirstGANDCGAN, FirstGANDense
 from ganvas.models.genzoo import GenZooCIFAR10, GenZooMNIST
@@ -17,6 +16,7 @@ from ganvas.models.layers import ToImage
 from ganvas.models.mnist_classes import Enlarge2x, MNISTClasses
 from ganvas.models.modelzoo import ModelZoo
 from ganvas.models.quickstart import Quickstart
+from ganvas.pixels import Shape
 from ganvas.registry import MODELS
 
 

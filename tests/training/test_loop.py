@@ -25,8 +25,8 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from ganvas import config
 from ganvas.errors import UsageError
+from ganvas.rundir import RunFolder
 from ganvas.training import loop
-from ganvas.training.rundir import RunFolder
 from ganvas.training.state import State
 
 Train = Callable[..., Any]
@@ -332,9 +332,9 @@ def test_the_same_command_gives_the_same_bytes(
 
 
 def test_a_config_file_repeats_its_run(tiny_run: Path, tmp_path: Path) -> None:
-    from ganvas import commands
+    import ganvas
 
-    commands.train(str(tiny_run / "config.toml"), outdir=tmp_path / "again", progress=False)
+    ganvas.train(str(tiny_run / "config.toml"), outdir=tmp_path / "again", progress=False)
     assert_same(tiny_run, tmp_path / "again")
 
 
@@ -603,7 +603,7 @@ def test_with_warn_the_run_goes_on_and_the_last_good_state_stays(
     folder = RunFolder(tmp_path / "run")
     assert [line["step"] for line in folder.read_log()] == [2, 4, 6, 8, 10, 12]
     assert [path.name for path in folder.checkpoints()] == ["step-00000004"]
-    from ganvas.sampling import load
+    from ganvas.generator import load
 
     assert load(tmp_path / "run").images_seen == 64
 
@@ -730,14 +730,14 @@ def kill_after_first_checkpoint(arguments: list[str], folder: Path, wait: float)
 def test_a_killed_run_goes_on_bit_for_bit(
     tiny_run: Path, tmp_path: Path, plain_plots: None
 ) -> None:
-    from ganvas import commands
+    import ganvas
 
     file = long_run(tiny_run / "config.toml", tmp_path / "long.toml")
-    commands.train(str(file), outdir=tmp_path / "whole", progress=False)
+    ganvas.train(str(file), outdir=tmp_path / "whole", progress=False)
     arguments = ["train", str(file), "--outdir", str(tmp_path / "cut")]
     code = kill_after_first_checkpoint(arguments, tmp_path / "cut", random.random() * 0.2)
     assert code == -signal.SIGKILL
-    result = commands.train(resume=tmp_path / "cut", progress=False)
+    result = ganvas.train(resume=tmp_path / "cut", progress=False)
     assert result.finished and result.steps == 80
     assert_same(tmp_path / "whole", tmp_path / "cut")
 
@@ -746,16 +746,16 @@ def test_a_killed_run_goes_on_bit_for_bit(
 def test_a_run_killed_ten_times_goes_on_bit_for_bit(
     tiny_run: Path, tmp_path: Path, plain_plots: None
 ) -> None:
-    from ganvas import commands
+    import ganvas
 
     file = long_run(tiny_run / "config.toml", tmp_path / "long.toml")
     file.write_text(file.read_text().replace("epochs = 20", "epochs = 500"))
-    commands.train(str(file), outdir=tmp_path / "whole", progress=False)
+    ganvas.train(str(file), outdir=tmp_path / "whole", progress=False)
     folder = tmp_path / "cut"
     arguments = ["train", str(file), "--outdir", str(folder)]
     for _ in range(10):
         code = kill_after_first_checkpoint(arguments, folder, random.random())
         assert code == -signal.SIGKILL
         arguments = ["train", "--resume", str(folder)]
-    assert commands.train(resume=folder, progress=False).finished
+    assert ganvas.train(resume=folder, progress=False).finished
     assert_same(tmp_path / "whole", folder)

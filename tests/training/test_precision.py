@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 import torch
 
-from ganvas import commands
+import ganvas
 from ganvas.training.state import State, new_state
+from ganvas.verbs.show import size_of_data
 
 PLAIN: dict[str, Any] = {"train.precision": "float32", "train.fast_layers": False}
 FAST: dict[str, Any] = {"train.precision": "bfloat16", "train.fast_layers": True}
@@ -22,8 +23,8 @@ RECIPES = {
 
 def begin(recipe: str, settings: dict[str, Any], batch: int) -> tuple[Any, State, torch.Tensor]:
     """A run, its first state, and a batch of smooth stand-ins for real images."""
-    run = commands.resolve(recipe, batch_size=batch, settings=RECIPES.get(recipe, {}) | settings)
-    _, shape = commands._size_of_data(run, None)
+    run = ganvas.resolve(recipe, batch_size=batch, settings=RECIPES.get(recipe, {}) | settings)
+    _, shape = size_of_data(run, None)
     state = new_state(run, shape, torch.device("cpu"))
     coarse = torch.randn(batch, shape[0], 4, 4, generator=torch.Generator().manual_seed(0))
     real = torch.nn.functional.interpolate(coarse, shape[1:], mode="bilinear").tanh()

@@ -17,7 +17,7 @@ from typing import Any
 from ganvas import config
 from ganvas.comparison.spread import number_text
 from ganvas.errors import UsageError
-from ganvas.training.rundir import RunFolder
+from ganvas.rundir import RunFolder
 
 UNSET = "unset"
 

@@ -27,7 +27,7 @@ from ganvas.protocols import RawImages, Split
 from ganvas.registry import CHECKED, DATASETS
 
 if TYPE_CHECKING:
-    from ganvas.images import Shape
+    from ganvas.pixels import Shape
 
 Array = NDArray[np.uint8]
 

@@ -19,6 +19,7 @@ from ganvas.data.catalogue import open_dataset
 from ganvas.data.datasets import Folder
 from ganvas.data.pictures import Broken
 from ganvas.errors import RunError, UsageError
+from ganvas.pixels import fingerprint, resize, to_channels
 from ganvas.protocols import Dataset, RawImages
 
 Array = NDArray[np.uint8]
@@ -220,10 +221,10 @@ def _warnings(
 
 def _fingerprint(images: Array | list[Array]) -> str:
     if isinstance(images, np.ndarray):
-        return prepare.fingerprint(images)
+        return fingerprint(images)
     digest = hashlib.sha256()
     for image in images:
-        digest.update(prepare.fingerprint(image).encode())
+        digest.update(fingerprint(image).encode())
     return digest.hexdigest()
 
 
@@ -260,10 +261,10 @@ def _spread(indices: NDArray[np.int64], count: int) -> NDArray[np.int64]:
 
 def _letterbox(image: Array, channels: int, height: int, width: int) -> Array:
     """(C, H, W) in the middle of a black (channels, height, width), scaled down if it must be."""
-    image = prepare.to_channels(image[None], channels)[0]
+    image = to_channels(image[None], channels)[0]
     shrink = min(1.0, height / image.shape[1], width / image.shape[2])
     size = max(1, round(image.shape[1] * shrink)), max(1, round(image.shape[2] * shrink))
-    image = prepare.resize(image, *size, Image.Resampling.BOX)
+    image = resize(image, *size, Image.Resampling.BOX)
     cell = np.zeros((channels, height, width), np.uint8)
     top, left = (height - size[0]) // 2, (width - size[1]) // 2
     cell[:, top : top + size[0], left : left + size[1]] = image

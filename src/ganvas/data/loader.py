@@ -11,8 +11,9 @@ from collections.abc import Iterator
 import torch
 from torch import Generator, Tensor
 
-from ganvas.images import Pixels, to_float
-from ganvas.schedule import Schedule
+from ganvas.config.length import Lengths
+from ganvas.images import to_float
+from ganvas.pixels import Pixels
 from ganvas.seeds import stream
 
 
@@ -25,15 +26,15 @@ class Loader:
     def __init__(
         self,
         images: Pixels,
-        schedule: Schedule,
+        lengths: Lengths,
         order: str,
         seed: int,
         value_range: tuple[float, float],
         device: torch.device,
     ) -> None:
         self._images = torch.from_numpy(images).to(device)
-        self._schedule = schedule
-        self.batch_size = schedule.images_per_step
+        self._schedule = lengths
+        self.batch_size = lengths.images_per_step
         self._order = order
         self._seed = seed
         self._range = value_range

@@ -16,7 +16,7 @@ from ganvas.protocols import RawImages, Split
 from ganvas.registry import CHECKED, DATASETS
 
 if TYPE_CHECKING:
-    from ganvas.images import Shape
+    from ganvas.pixels import Shape
 
 FOLDER: Final = "mnist-classes"
 COUNTS: Final = (800, 800, 800, 800, 800, 800, 581, 800, 800, 800)

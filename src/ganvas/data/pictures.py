@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from ganvas.errors import UsageError
+from ganvas.pixels import over_black
 
 Array = NDArray[np.uint8]
 
@@ -190,10 +191,3 @@ def _unify(arrays: list[Array]) -> list[Array]:
             pixels = np.concatenate([pixels, alpha], axis=2)
         unified.append(np.ascontiguousarray(np.moveaxis(pixels, 2, 0)))
     return unified
-
-
-def over_black(colour: Array, alpha: Array) -> Array:
-    """Colours as they look over a black ground: colour * alpha / 255, rounded to nearest."""
-    product = colour.astype(np.uint16) * alpha + 128
-    pixels: Array = ((product + (product >> 8)) >> 8).astype(np.uint8)
-    return pixels

@@ -2,29 +2,21 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections import Counter
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image
 
 from ganvas.config import Preprocess
-from ganvas.data.pictures import over_black
 from ganvas.errors import UsageError
+from ganvas.pixels import ImageSet, Pixels, resize, to_channels
 from ganvas.protocols import Dataset, RawImages, Split
 
-if TYPE_CHECKING:
-    from ganvas.images import ImageSet
-
-Array = NDArray[np.uint8]
-
-MODES: Final = {1: "L", 3: "RGB", 4: "RGBA"}
 PART: Final = 1024
 """Images that one thread works on at a time."""
 
@@ -39,8 +31,6 @@ def load_images(
             differ in size or channels where `preprocess` does not say what they should become.
         RunError: a file is nowhere to be found and cannot be downloaded.
     """
-    from ganvas.images import ImageSet  # here, because it imports torch
-
     raw = apply(dataset.load(split, root), preprocess)
     assert isinstance(raw.images, np.ndarray)
     return ImageSet(raw.images, raw.labels, raw.classes)
@@ -80,46 +70,8 @@ def apply(raw: RawImages, preprocess: Preprocess) -> RawImages:
     return RawImages(prepared, labels, raw.classes)
 
 
-def resize(image: Array, height: int, width: int, resample: Image.Resampling) -> Array:
-    """(C, H, W) -> (C, height, width) with one of Pillow's filters."""
-    if image.shape[1:] == (height, width):
-        return image
-    mode = MODES[len(image)]
-    pixels = image[0] if mode == "L" else np.ascontiguousarray(np.moveaxis(image, 0, 2))
-    resized = np.asarray(Image.fromarray(pixels).resize((width, height), resample))
-    return resized[None] if mode == "L" else np.moveaxis(resized, 2, 0)
-
-
-def to_channels(images: Array, channels: int) -> Array:
-    """(N, C, H, W) with C = 1 grey, 3 RGB or 4 RGBA -> the same in `channels` channels.
-
-    Alpha is laid over black when it is dropped; grey is the luma of ITU-R 601-2.
-    """
-    if images.shape[1] == channels:
-        return images
-    if images.shape[1] == 4:
-        images = over_black(images[:, :3], images[:, 3:])
-    if images.shape[1] == 3 and channels == 1:
-        red, green, blue = (images[:, i : i + 1].astype(np.uint32) for i in range(3))
-        luma = 19595 * red + 38470 * green + 7471 * blue + 0x8000  # weights of 65536, as in Pillow
-        return (luma >> 16).astype(np.uint8)
-    if images.shape[1] == 1 and channels > 1:
-        images = np.repeat(images, 3, axis=1)
-    if channels == 4:
-        opaque = np.full_like(images[:, :1], 255)
-        images = np.concatenate([images, opaque], axis=1)
-    return images
-
-
-def fingerprint(images: Array) -> str:
-    """SHA-256 of the images' shape and pixels."""
-    digest = hashlib.sha256(repr(images.shape).encode())
-    digest.update(np.ascontiguousarray(images).data)
-    return digest.hexdigest()
-
-
 def _check_alike(
-    images: Array | Sequence[Array], size: tuple[int, int] | None, channels: int | None
+    images: Pixels | Sequence[Pixels], size: tuple[int, int] | None, channels: int | None
 ) -> None:
     """UsageError if images differ in what they are not converted to."""
     if isinstance(images, np.ndarray):

@@ -17,7 +17,8 @@ from safetensors.torch import load, save
 from torch import Tensor, nn
 
 from ganvas.errors import UsageError
-from ganvas.images import Pixels, Shape, to_float
+from ganvas.images import to_float
+from ganvas.pixels import Pixels, Shape
 from ganvas.seeds import stream
 
 Widths = tuple[int, int, int]

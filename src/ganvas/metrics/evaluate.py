@@ -14,10 +14,12 @@ from numpy.typing import NDArray
 
 from ganvas import config
 from ganvas.config import Preprocess, Run
+from ganvas.config.length import Lengths
 from ganvas.data.catalogue import open_dataset
 from ganvas.data.prepare import load_images
 from ganvas.errors import UsageError
-from ganvas.images import ImageSet, Pixels, grid, scale_for, write_png
+from ganvas.generator import Generator, load
+from ganvas.images import grid, scale_for, write_png
 from ganvas.metrics import features as extraction
 from ganvas.metrics.features import Choice
 from ganvas.metrics.measures import (
@@ -31,11 +33,10 @@ from ganvas.metrics.measures import (
 from ganvas.metrics.neighbours import Memory
 from ganvas.metrics.progress import watched
 from ganvas.metrics.rows import Comparison, Row, most, named, some
+from ganvas.pixels import ImageSet, Pixels
 from ganvas.protocols import Dataset, Split
 from ganvas.registry import closest
-from ganvas.sampling import Generator, load
-from ganvas.schedule import Schedule
-from ganvas.training.rundir import RunFolder
+from ganvas.rundir import RunFolder
 
 DEFAULT: Final = ("fd", "kd", "prdc", "classes", "memorisation")
 
@@ -223,9 +224,9 @@ def _run_folder(what: Path) -> RunFolder:
 
 def _step(folder: RunFolder, run: Run, made: Generator) -> int | None:
     """The step at which the generator was saved, by the images that it had been shown."""
-    schedule = Schedule.of(run, int(folder.read_environment()["data"]["images"]))
-    step = schedule.steps_for(made.images_seen)
-    return step if schedule.images_at(step) == made.images_seen else None
+    lengths = Lengths.of(run, int(folder.read_environment()["data"]["images"]))
+    step = lengths.steps_for(made.images_seen)
+    return step if lengths.images_at(step) == made.images_seen else None
 
 
 def _write_pairs(path: Path, memory: Memory, fakes: Pixels, train: Pixels) -> None:

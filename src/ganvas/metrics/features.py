@@ -21,11 +21,11 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor, nn
 
-from ganvas.data.prepare import fingerprint, resize, to_channels
 from ganvas.errors import RunError, UsageError
 from ganvas.files import write_file
-from ganvas.images import ImageSet, Pixels, Shape, to_float
+from ganvas.images import to_float
 from ganvas.metrics import classifier, inception
+from ganvas.pixels import ImageSet, Pixels, Shape, fingerprint, resize, to_channels
 from ganvas.registry import DATASETS
 
 Choice = Literal["auto", "classifier", "random", "pixels", "inception"]

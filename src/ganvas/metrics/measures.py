@@ -14,9 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from ganvas.data.prepare import fingerprint, resize
 from ganvas.errors import UsageError
-from ganvas.images import ImageSet, Pixels
 from ganvas.metrics import features as extraction
 from ganvas.metrics.classes import ClassifierScore, ClassShares
 from ganvas.metrics.classifier import sha256
@@ -33,6 +31,7 @@ from ganvas.metrics.neighbours import (
 )
 from ganvas.metrics.parzen import ParzenLogLikelihood
 from ganvas.metrics.prdc import PrecisionRecallDensityCoverage
+from ganvas.pixels import ImageSet, Pixels, fingerprint, resize
 from ganvas.seeds import stream
 
 SIDE: Final = 32

@@ -13,8 +13,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ganvas.config import Preprocess
-from ganvas.data.prepare import fingerprint
-from ganvas.images import ImageSet, Pixels
 from ganvas.metrics import features as extraction
 from ganvas.metrics.features import Extractor
 from ganvas.metrics.measures import (
@@ -29,6 +27,7 @@ from ganvas.metrics.measures import (
 )
 from ganvas.metrics.measures import floor as floor_of
 from ganvas.metrics.neighbours import Memory
+from ganvas.pixels import ImageSet, Pixels, fingerprint
 from ganvas.protocols import Dataset, Split
 from ganvas.registry import DATASETS, METRICS
 

@@ -7,7 +7,6 @@ from typing import ClassVar
 from pydantic.dataclasses import dataclass
 from torch import nn
 
-from ganvas.images import Shape
 from ganvas.models.layers import (
     Flatten,
     Logits,
@@ -16,6 +15,7 @@ from ganvas.models.layers import (
     num_values,
     require_multiple,
 )
+from ganvas.pixels import Shape
 from ganvas.protocols import SampleMode
 from ganvas.registry import CHECKED, MODELS
 

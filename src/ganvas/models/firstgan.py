@@ -8,7 +8,6 @@ from typing import ClassVar, Literal
 from pydantic.dataclasses import dataclass
 from torch import nn
 
-from ganvas.images import Shape
 from ganvas.models.layers import (
     Dropout,
     Logits,
@@ -18,6 +17,7 @@ from ganvas.models.layers import (
     num_values,
     wrong_size,
 )
+from ganvas.pixels import Shape
 from ganvas.protocols import SampleMode
 from ganvas.registry import CHECKED, MODELS
 

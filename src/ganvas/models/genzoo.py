@@ -9,7 +9,6 @@ from pydantic import Field
 from pydantic.dataclasses import dataclass
 from torch import nn
 
-from ganvas.images import Shape
 from ganvas.models.layers import (
     Dropout,
     Flatten,
@@ -21,6 +20,7 @@ from ganvas.models.layers import (
     num_values,
     require_multiple,
 )
+from ganvas.pixels import Shape
 from ganvas.protocols import SampleMode
 from ganvas.registry import CHECKED, MODELS
 

@@ -15,8 +15,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ganvas.errors import UsageError
-from ganvas.images import Shape
-from ganvas.models import convolution
+from ganvas.models.fast import convolution
+from ganvas.pixels import Shape
 
 
 class SameConv2d(nn.Conv2d):

@@ -9,8 +9,8 @@ from pydantic.dataclasses import dataclass
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ganvas.images import Shape
 from ganvas.models.layers import Dropout, Flatten, Logits, SameConv2d, ToImage
+from ganvas.pixels import Shape
 from ganvas.protocols import SampleMode
 from ganvas.registry import CHECKED, MODELS
 

@@ -9,19 +9,20 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from ganvas.allocator import keep_freed_memory
 from ganvas.config import Run
 from ganvas.errors import RunError
-from ganvas.images import Pixels, to_float
+from ganvas.generator import draw_sheet, save_generator, snapshot
+from ganvas.images import to_float
 from ganvas.metrics.rows import Row
-from ganvas.plots import animate, plot_losses
-from ganvas.sampling import draw_sheet, save_generator, snapshot
-from ganvas.training.length import Length
+from ganvas.pixels import Pixels
+from ganvas.rundir import RunFolder
+from ganvas.training.compute.graph import Steps, obstacle
+from ganvas.training.compute.process import keep_freed_memory
+from ganvas.training.ending import Length
+from ganvas.training.plots import animate, plot_losses
 from ganvas.training.progress import Reporter
-from ganvas.training.rundir import RunFolder
 from ganvas.training.session import Session, device_of, open_session, write_sheet
 from ganvas.training.state import is_finite, save_checkpoint
-from ganvas.training.steps import Steps, obstacle
 from ganvas.training.stopping import signals
 from ganvas.training.updates import inference
 from ganvas.training.watchdog import Alarm, check_losses, check_samples
@@ -90,16 +91,16 @@ def fit(
 def _length(session: Session, begun: float) -> Length:
     state, plan = session.state, session.evaluation.plan
     used = state.seconds + state.evaluation_seconds - plan.seconds  # which lie after `begun`
-    return Length(session.run.train, session.schedule, state, begun, used=used, longest=plan.cost)
+    return Length(session.run.train, session.lengths, state, begun, used=used, longest=plan.cost)
 
 
 def _train(session: Session, length: Length, reporter: Reporter) -> Trained:
-    run, state, schedule, folder = session.run, session.state, session.schedule, session.folder
+    run, state, lengths, folder = session.run, session.state, session.lengths, session.folder
     evaluation = session.evaluation
     every = {
-        "log": schedule.steps(run.output.log),
-        "sample": schedule.steps(run.output.sample),
-        "checkpoint": schedule.steps(run.output.checkpoint),
+        "log": lengths.steps(run.output.log),
+        "sample": lengths.steps(run.output.sample),
+        "checkpoint": lengths.steps(run.output.checkpoint),
     }
     reporter.start(_headline(session, length.total), state.step, length.total)
     steps = Steps(run, state, session.loader)
@@ -157,7 +158,7 @@ def _train(session: Session, length: Length, reporter: Reporter) -> Trained:
     return Trained(
         folder.path,
         state.step,
-        schedule.images_at(state.step),
+        lengths.images_at(state.step),
         state.seconds,
         last,
         evaluation.last,
@@ -168,16 +169,16 @@ def _train(session: Session, length: Length, reporter: Reporter) -> Trained:
 
 def _log(session: Session, seconds: float) -> dict[str, float]:
     """Write what came since the last line to log.jsonl and TensorBoard: means, and counts."""
-    state, schedule = session.state, session.schedule
-    images = schedule.images_at(state.step)
+    state, lengths = session.state, session.lengths
+    images = lengths.images_at(state.step)
     elapsed = max(seconds - state.logged_seconds, 1e-9)
     line: dict[str, float] = {
         "step": state.step,
         "images": images,
-        "epoch": round(state.step / schedule.steps_per_epoch, 4),
+        "epoch": round(state.step / lengths.steps_per_epoch, 4),
         "seconds": round(seconds, 3),
         "images_per_second": round(
-            (images - schedule.images_at(state.step - state.summed)) / elapsed, 1
+            (images - lengths.images_at(state.step - state.summed)) / elapsed, 1
         ),
     }
     means = {
@@ -224,15 +225,15 @@ def _sample(session: Session) -> list[Alarm]:
     tag = run.output.tags.get("samples", "samples")
     if state.step > session.logged:
         session.events.add_image(tag, sheet[:3], state.step)
-    images = session.schedule.images_at(state.step)
+    images = session.lengths.images_at(state.step)
     return check_samples(run.watchdog, images, fakes, session.reals, state.memory)
 
 
 def _sample_name(session: Session) -> str:
     """epoch-0003.png where sheets are due by the epoch, otherwise step-00000250.png."""
-    step, schedule = session.state.step, session.schedule
-    if "epoch" in session.run.output.sample and step % schedule.steps_per_epoch == 0:
-        return f"epoch-{step // schedule.steps_per_epoch:04d}.png"
+    step, lengths = session.state.step, session.lengths
+    if "epoch" in session.run.output.sample and step % lengths.steps_per_epoch == 0:
+        return f"epoch-{step // lengths.steps_per_epoch:04d}.png"
     return f"step-{step:08d}.png"
 
 
@@ -244,7 +245,7 @@ def _checkpoint(session: Session) -> None:
     folder.flush_log()  # before the checkpoint, which promises that the log goes this far
     save_checkpoint(state, folder.checkpoint(state.step))
     folder.prune_checkpoints(run.output.keep_checkpoints, session.evaluation.best)
-    images = session.schedule.images_at(state.step)
+    images = session.lengths.images_at(state.step)
     save_generator(folder.generator, run, snapshot(run, state.G, session.data.shape, images))
 
 
@@ -263,7 +264,7 @@ def _headline(session: Session, total: int | None) -> str:
     start = f"from step {state.step:,} " if state.step else ""
     headline = (
         f"{run.recipe}: {len(session.data):,} images {height}x{width}x{channels}, "
-        f"{steps} of {session.schedule.images_per_step} images {start}"
+        f"{steps} of {session.lengths.images_per_step} images {start}"
         f"on {state.latents.device} in {str(state.precision).removeprefix('torch.')}, "
         f"in {session.folder.path}"
     )
@@ -272,7 +273,7 @@ def _headline(session: Session, total: int | None) -> str:
 
 def _fitting(session: Session, total: int) -> str:
     """How much fits into the minutes, from the steps made so far."""
-    epochs = total / session.schedule.steps_per_epoch
+    epochs = total / session.lengths.steps_per_epoch
     return (
         f"about {epochs:.1f} epochs ({total:,} steps) fit in {session.run.train.minutes:g} minutes"
     )

@@ -12,17 +12,19 @@ from torch import Tensor, nn
 from torch.utils.tensorboard import SummaryWriter
 
 from ganvas.config import Run
+from ganvas.config.length import Lengths
 from ganvas.data.loader import Loader
-from ganvas.data.prepare import fingerprint, load_images
+from ganvas.data.prepare import load_images
 from ganvas.errors import UsageError
-from ganvas.images import ImageSet, Pixels, grid, scale_for, write_png
-from ganvas.schedule import Schedule
+from ganvas.images import grid, scale_for, write_png
+from ganvas.pixels import ImageSet, Pixels, fingerprint
+from ganvas.rundir import RunFolder
 from ganvas.seeds import stream
-from ganvas.training.evaluation import Evaluation, make_plan
+from ganvas.training.compute.graph import check_device
+from ganvas.training.environment import environment
+from ganvas.training.monitor import Evaluation, make_plan
 from ganvas.training.progress import Reporter
-from ganvas.training.rundir import RunFolder, environment
 from ganvas.training.state import State, load_checkpoint, new_state
-from ganvas.training.steps import check_device
 from ganvas.training.updates import Alternating
 
 
@@ -32,7 +34,7 @@ class Session:
 
     run: Run
     folder: RunFolder
-    schedule: Schedule
+    lengths: Lengths
     data: ImageSet
     state: State
     loader: Loader
@@ -57,9 +59,9 @@ def open_session(
     """Load the data, build the nets, and make or reopen the run folder."""
     check_device(run, device)
     data = load_images(run.data, run.preprocess, "train", data_root)
-    schedule = Schedule.of(run, len(data))
+    lengths = Lengths.of(run, len(data))
     state = new_state(run, data.shape, device)
-    _check_last_batch(run, schedule, state)
+    _check_last_batch(run, lengths, state)
     plan = make_plan(run, data, data_root)
     about_data = {"images": len(data), "shape": data.shape, "sha256": fingerprint(data.images)}
     record = environment(device, state.precision, about_data)
@@ -79,17 +81,17 @@ def open_session(
     return Session(
         run=run,
         folder=folder,
-        schedule=schedule,
+        lengths=lengths,
         data=data,
         reals=reals,
         state=state,
         loader=Loader(
-            data.images, schedule, run.train.order, run.seed, run.model.value_range, device
+            data.images, lengths, run.train.order, run.seed, run.model.value_range, device
         ),
         grid_latents=_grid_latents(run).to(device),
         events=events,
         logged=logged,
-        evaluation=Evaluation(run, folder, plan, schedule, state, events, logged),
+        evaluation=Evaluation(run, folder, plan, lengths, state, events, logged),
     )
 
 
@@ -108,10 +110,10 @@ def device_of(name: str) -> torch.device:
         ) from None
 
 
-def _check_last_batch(run: Run, schedule: Schedule, state: State) -> None:
+def _check_last_batch(run: Run, lengths: Lengths, state: State) -> None:
     """BatchNorm cannot train on one image; say so now rather than at the end of an epoch."""
-    smallest = schedule.images_at(schedule.steps_per_epoch) % schedule.images_per_step
-    smallest = (smallest or schedule.images_per_step) // run.update.batches_per_step
+    smallest = lengths.images_at(lengths.steps_per_epoch) % lengths.images_per_step
+    smallest = (smallest or lengths.images_per_step) // run.update.batches_per_step
     if isinstance(run.update, Alternating) and run.update.d_batch == "merged":
         smallest //= 2  # D's fakes are half a batch
     norms = (nn.BatchNorm1d, nn.BatchNorm2d)

@@ -23,10 +23,10 @@ from torch import Generator, Tensor, nn
 from ganvas.config import Run
 from ganvas.errors import UsageError
 from ganvas.files import sync_folder, write_file, writing
-from ganvas.images import Shape
 from ganvas.models.layers import judges_alone, judges_repeatably
+from ganvas.pixels import Shape
 from ganvas.seeds import stream
-from ganvas.training.adam import Adam
+from ganvas.training.optim import Adam
 
 FORMAT: Final = 1
 _WEIGHTS, _COUNTERS = "state.safetensors", "state.json"

@@ -19,7 +19,7 @@ from ganvas.errors import RunError, UsageError
 from ganvas.models.layers import CountedAgain
 from ganvas.protocols import Loss
 from ganvas.registry import CHECKED, UPDATES
-from ganvas.training.adam import Adam, in_layout_of
+from ganvas.training.optim import Adam, in_layout_of
 from ganvas.training.state import State
 
 Latents = Callable[[int], Tensor]

@@ -10,7 +10,7 @@ from typing import Final, Literal
 import numpy as np
 
 from ganvas.config import Watchdog
-from ganvas.images import Pixels
+from ganvas.pixels import Pixels
 
 DEAD_LOSS: Final = 1e-4
 DEAD_LINES: Final = 5

@@ -19,15 +19,14 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from ganvas import config
 from ganvas.config import Run
+from ganvas.config.length import Lengths
 from ganvas.data.loader import Loader
 from ganvas.errors import RunError, UsageError
+from ganvas.generator import draw_sheet
 from ganvas.images import to_float
 from ganvas.registry import LATENTS, MODELS, UPDATES
-from ganvas.sampling import draw_sheet
-from ganvas.schedule import Schedule
-from ganvas.training.rundir import RunFolder
-from ganvas.training.state import State, load_checkpoint, new_state, save_checkpoint
-from ganvas.training.steps import (
+from ganvas.rundir import RunFolder
+from ganvas.training.compute.graph import (
     WARM_UP,
     Captured,
     Steps,
@@ -35,6 +34,7 @@ from ganvas.training.steps import (
     obstacle,
     step,
 )
+from ganvas.training.state import State, load_checkpoint, new_state, save_checkpoint
 from ganvas.training.updates import inference
 
 CPU = torch.device("cpu")
@@ -72,9 +72,9 @@ def make_run(rule: str, model: str = "quickstart", **more: Any) -> Run:
 
 def begin(run: Run, device: torch.device = CPU) -> tuple[State, Loader]:
     torch.manual_seed(run.seed)
-    schedule = Schedule.of(run, len(IMAGES))
+    lengths = Lengths.of(run, len(IMAGES))
     state = new_state(run, SHAPE, device)
-    loader = Loader(IMAGES, schedule, run.train.order, run.seed, run.model.value_range, device)
+    loader = Loader(IMAGES, lengths, run.train.order, run.seed, run.model.value_range, device)
     return state, loader
 
 

@@ -10,7 +10,7 @@ import pytest
 
 CODE = """
 import resource, torch
-from ganvas.allocator import keep_freed_memory
+from ganvas.training.compute.process import keep_freed_memory
 {call}
 def step():
     return [torch.ones(10_000_000) for _ in range(2)]  # 40 MB each
@@ -40,7 +40,7 @@ def test_pages_are_cleared_once() -> None:
 
 
 def test_another_c_library_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    from ganvas import allocator
+    from ganvas.training.compute import process as allocator
 
     for error in (AttributeError, OSError, TypeError):
 

@@ -19,7 +19,7 @@ from safetensors.torch import load_file, save_file
 import ganvas
 from ganvas import config
 from ganvas.errors import UsageError
-from ganvas.sampling import GROUP, draw_sheet, load, with_standing_statistics
+from ganvas.generator import GROUP, draw_sheet, load, with_standing_statistics
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.optim.adam import adam
 
-from ganvas.config import Adam as Settings
+from ganvas.config import AdamSettings
 
 
 class Adam:
@@ -18,7 +18,7 @@ class Adam:
     when the first one is made, which takes as long as torch itself; the function does not.
     """
 
-    def __init__(self, parameters: Iterable[Tensor], settings: Settings) -> None:
+    def __init__(self, parameters: Iterable[Tensor], settings: AdamSettings) -> None:
         self.parameters = list(parameters)
         self.settings = settings
         self.moments: dict[int, dict[str, Tensor]] = {}

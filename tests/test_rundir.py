@@ -11,7 +11,8 @@ import torch
 
 from ganvas import config
 from ganvas.errors import RunError, UsageError
-from ganvas.training.rundir import RunFolder, environment, next_folder
+from ganvas.rundir import RunFolder, next_folder
+from ganvas.training.environment import environment
 
 RUN = config.build(config.read_recipe("cs231n-vanilla").tables)
 

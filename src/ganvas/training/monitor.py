@@ -16,19 +16,19 @@ import torch
 from torch.utils.tensorboard import SummaryWriter
 
 from ganvas.config import Evaluate, Run
+from ganvas.config.length import Lengths
 from ganvas.data.prepare import load_images
 from ganvas.errors import RunError, UsageError
-from ganvas.images import ImageSet, Shape
+from ganvas.generator import load, save_generator, snapshot
 from ganvas.metrics import features as extraction
 from ganvas.metrics.evaluate import check_features, own_name
 from ganvas.metrics.inputs import Better
 from ganvas.metrics.measures import ON_PIXELS, Measured, Side
 from ganvas.metrics.rows import TRIAL, Comparison, Row, most
+from ganvas.pixels import ImageSet, Shape
 from ganvas.registry import closest
-from ganvas.sampling import load, save_generator, snapshot
-from ganvas.schedule import Schedule
+from ganvas.rundir import RunFolder
 from ganvas.training.progress import Reporter
-from ganvas.training.rundir import RunFolder
 from ganvas.training.state import State, is_finite, load_checkpoint, new_state
 
 SHARE: Final = 0.05
@@ -251,7 +251,7 @@ class Evaluation:
     run: Run
     folder: RunFolder
     plan: Plan
-    schedule: Schedule
+    lengths: Lengths
     state: State
     events: SummaryWriter
     logged: int
@@ -271,7 +271,7 @@ class Evaluation:
     @cached_property
     def _period(self) -> int | None:
         every = self.run.evaluate.every
-        return None if every == "auto" else self.schedule.steps(every)
+        return None if every == "auto" else self.lengths.steps(every)
 
     def is_due(self, last: bool, total: int | None, seconds: float) -> bool:
         """Whether to measure at this step, after so many seconds of training.
@@ -287,7 +287,7 @@ class Evaluation:
             return step in self.rows  # where it was due the first time
         if self._period:
             return step % self._period == 0
-        if step % self.schedule.steps_per_epoch:
+        if step % self.lengths.steps_per_epoch:
             return False
         minutes = self.run.train.minutes
         at_end = 60 * minutes if minutes else seconds * (total or step) / step
@@ -305,7 +305,7 @@ class Evaluation:
             return False
         began = time.perf_counter()
         step = self.state.step
-        images = self.schedule.images_at(step)
+        images = self.lengths.images_at(step)
         with self._own_randomness():
             generator = snapshot(self.run, self.state.G, self.plan.shape, images)
         if step not in self.rows:
@@ -397,7 +397,7 @@ class Evaluation:
         """
         steps = [step for step in self.rows if step <= self.state.step]
         for step in sorted(steps, key=lambda step: (-self._score(step), step)):
-            images = self.schedule.images_at(step)
+            images = self.lengths.images_at(step)
             try:
                 if load(self.folder.best).images_seen == images:
                     return step

@@ -6,7 +6,7 @@ import time
 from typing import Final
 
 from ganvas.config import Train
-from ganvas.schedule import Schedule
+from ganvas.config.length import Lengths
 from ganvas.training.state import State
 
 ENDING: Final = 4.0
@@ -28,14 +28,14 @@ class Length:
     def __init__(
         self,
         train: Train,
-        schedule: Schedule,
+        lengths: Lengths,
         state: State,
         begun: float,
         *,
         used: float = 0.0,
         longest: float = 0.0,
     ) -> None:
-        self.total = schedule.total_steps(train)
+        self.total = lengths.total_steps(train)
         """Steps, in all sittings; None until they can be told."""
         self._state = state
         self._longest = longest

@@ -5,13 +5,17 @@ from __future__ import annotations
 import math
 import re
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from ganvas.config import Run, Train
 from ganvas.errors import UsageError
+
+if TYPE_CHECKING:
+    from ganvas.config.run import Run
+    from ganvas.config.sections import Train
 
 
 @dataclass(frozen=True)
-class Schedule:
+class Lengths:
     """Lengths in steps, which follow from the settings and the number of images."""
 
     num_images: int
@@ -22,7 +26,7 @@ class Schedule:
     """Whether every step is a full one."""
 
     @classmethod
-    def of(cls, run: Run, num_images: int) -> Schedule:
+    def of(cls, run: Run, num_images: int) -> Lengths:
         """The run's lengths on `num_images` images; UsageError if they do not fill one batch."""
         per_step = run.train.batch_size * run.update.batches_per_step
         only_whole = run.train.drop_last or run.train.order in ("replacement", "independent")

@@ -9,10 +9,10 @@ import pytest
 import torch
 from torch import Tensor
 
-from ganvas.config import Adam as Settings
-from ganvas.training.adam import Adam, in_layout_of
+from ganvas.config import AdamSettings
+from ganvas.training.optim import Adam, in_layout_of
 
-SETTINGS = Settings(learning_rate=3e-3, beta_1=0.4, beta_2=0.99, eps=1e-6)
+SETTINGS = AdamSettings(learning_rate=3e-3, beta_1=0.4, beta_2=0.99, eps=1e-6)
 
 
 def parameters() -> list[Tensor]:

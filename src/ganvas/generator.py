@@ -24,7 +24,8 @@ from ganvas import config
 from ganvas.config import Run
 from ganvas.errors import UsageError
 from ganvas.files import write_file
-from ganvas.images import Pixels, Shape, to_uint8
+from ganvas.images import to_uint8
+from ganvas.pixels import Pixels, Shape
 from ganvas.protocols import Latent, Model
 from ganvas.seeds import stream
 

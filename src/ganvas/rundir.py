@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import math
 import os
-import platform
 import re
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from importlib import metadata
 from pathlib import Path
 from typing import Any
-
-import torch
 
 from ganvas import config
 from ganvas.config import Run
@@ -188,34 +183,3 @@ def next_folder(recipe: str, runs: Path = Path("runs")) -> Path:
     taken = [re.fullmatch(rf"{re.escape(recipe)}-(\d+)", path.name) for path in runs.glob("*")]
     number = 1 + max((int(match[1]) for match in taken if match), default=0)
     return runs / f"{recipe}-{number:03d}"
-
-
-def environment(
-    device: torch.device, precision: torch.dtype, data: Mapping[str, Any]
-) -> dict[str, Any]:
-    """What a run's numbers depend on besides its config: versions, hardware, threads, data."""
-    packages = ("ganvas", "torch", "numpy", "pillow", "safetensors", "scikit-learn", "matplotlib")
-    source = hashlib.sha256()
-    package = Path(__file__).parent.parent
-    for file in sorted(package.rglob("*.py")):
-        source.update(file.relative_to(package).as_posix().encode() + b"\0" + file.read_bytes())
-    return {
-        "versions": {"python": platform.python_version()}
-        | {name: metadata.version(name) for name in packages},
-        "source_sha256": source.hexdigest(),
-        "platform": platform.platform(),
-        "processor": _processor(),
-        "cpu_capability": torch.backends.cpu.get_cpu_capability(),
-        "threads": torch.get_num_threads(),
-        "device": torch.cuda.get_device_name(device) if device.type == "cuda" else device.type,
-        "precision": str(precision).removeprefix("torch."),
-        "data": dict(data),
-    }
-
-
-def _processor() -> str:
-    try:
-        match = re.search(r"model name\s*: (.*)", Path("/proc/cpuinfo").read_text())
-    except OSError:
-        match = None
-    return match[1] if match else platform.processor() or platform.machine()

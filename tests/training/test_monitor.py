@@ -20,17 +20,18 @@ from safetensors.torch import load_file
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 import ganvas
-from ganvas import commands, config
+from ganvas import config
 from ganvas.config import Evaluate
 from ganvas.data.prepare import load_images
 from ganvas.errors import RunError
+from ganvas.generator import load
 from ganvas.metrics import classifier
 from ganvas.metrics.rows import Row
-from ganvas.sampling import load
-from ganvas.training import evaluation, loop
-from ganvas.training.evaluation import Deciding, Evaluation, Plan, make_plan, usual_count, wanted
-from ganvas.training.rundir import RunFolder
-from ganvas.training.steps import Steps
+from ganvas.rundir import RunFolder
+from ganvas.training import loop
+from ganvas.training import monitor as evaluation
+from ganvas.training.compute.graph import Steps
+from ganvas.training.monitor import Deciding, Evaluation, Plan, make_plan, usual_count, wanted
 
 Train = Callable[..., Any]
 
@@ -111,7 +112,7 @@ def test_its_rows_are_those_of_ganvas_evaluate(
 
 
 def test_its_rows_are_those_of_ganvas_evaluate_on_a_test_split(tmp_path: Path) -> None:
-    trained = commands.train(
+    trained = ganvas.train(
         images=640,
         evaluate="fd100,memorisation100",
         settings={"preprocess.first": 700},
@@ -174,7 +175,7 @@ def test_auto_stays_under_its_share_of_the_time(
     train = SimpleNamespace(minutes=None)
     found.run = SimpleNamespace(evaluate=Evaluate(), train=train)  # type: ignore[assignment]
     found.plan = Plan(tasks=(None,))  # type: ignore[arg-type]
-    found.schedule = SimpleNamespace(steps_per_epoch=10)  # type: ignore[assignment]
+    found.lengths = SimpleNamespace(steps_per_epoch=10)  # type: ignore[assignment]
     found.state = SimpleNamespace(step=step, evaluation_seconds=spent)  # type: ignore[assignment]
     found.logged, found._cost = 0, cost
     assert found.is_due(step == 100, 100, seconds) == due
@@ -539,9 +540,9 @@ def test_the_flags_are_settings(cli: Any, tmp_path: Path) -> None:
     (tmp_path / "x.toml").write_text(result.out)
     found = config.load(tmp_path / "x.toml").evaluate
     assert found == Evaluate(metrics=("fd10k", "prdc10k"), every="1epoch")
-    assert commands.resolve(evaluate=["fd10k", "prdc10k"], every="1epoch").evaluate == found
+    assert ganvas.resolve(evaluate=["fd10k", "prdc10k"], every="1epoch").evaluate == found
     settings = ["evaluate.metrics=fd10k,prdc10k", "evaluate.every=1epoch"]
-    assert commands.resolve(settings=settings).evaluate == found
+    assert ganvas.resolve(settings=settings).evaluate == found
     assert cli("train", "--evaluate", "none", "--dry-run").out.count("metrics = []") == 1
     assert [item.num for item in wanted(found)] == [10_000, 10_000]
     assert [item.num for item in wanted(Evaluate(metrics=("1nn", "1nn500")))] == [None, 500]

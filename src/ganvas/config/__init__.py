@@ -1,0 +1,63 @@
+"""A run's settings: what they are, how they are read, overridden, compared and written."""
+
+from ganvas.config.recipes import (
+    Recipe,
+    load,
+    override,
+    parse_setting,
+    read_recipe,
+    recipe_names,
+)
+from ganvas.config.run import (
+    COMPONENTS,
+    LENGTHS,
+    SECTIONS,
+    Run,
+    Tables,
+    build,
+    component,
+    diff,
+    leaves,
+    save,
+    to_tables,
+)
+from ganvas.config.sections import (
+    AdamSettings,
+    Evaluate,
+    Optim,
+    Output,
+    Positive,
+    Preprocess,
+    Probability,
+    Train,
+    Watchdog,
+)
+
+__all__ = [
+    "COMPONENTS",
+    "LENGTHS",
+    "SECTIONS",
+    "AdamSettings",
+    "Evaluate",
+    "Optim",
+    "Output",
+    "Positive",
+    "Preprocess",
+    "Probability",
+    "Recipe",
+    "Run",
+    "Tables",
+    "Train",
+    "Watchdog",
+    "build",
+    "component",
+    "diff",
+    "leaves",
+    "load",
+    "override",
+    "parse_setting",
+    "read_recipe",
+    "recipe_names",
+    "save",
+    "to_tables",
+]

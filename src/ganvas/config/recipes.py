@@ -1,0 +1,133 @@
+"""Recipes and TOML files: read, extended, overridden, each value with its reason."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+import tomllib
+from collections.abc import Iterator, Mapping, Sequence
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import tomlkit
+
+from ganvas.config.run import LENGTHS, Run, Tables, build
+from ganvas.errors import UsageError
+from ganvas.registry import closest
+
+
+def recipe_names() -> list[str]:
+    files = (resources.files("ganvas") / "recipes").iterdir()
+    return sorted(file.name.removesuffix(".toml") for file in files if file.name.endswith(".toml"))
+
+
+@dataclasses.dataclass(frozen=True)
+class Recipe:
+    """A recipe file: its settings as tables, and what it says about them."""
+
+    name: str
+    about: str
+    """One line on what it is."""
+    published: Tables
+    """Where the system was published, and the results given there."""
+    reasons: dict[str, str]
+    """Why a setting has its value: "optim.generator.beta_1" -> the comment beside it."""
+    tables: Tables
+
+
+def read_recipe(name: str, extended_by: tuple[str, ...] = ()) -> Recipe:
+    """The bundled recipe `name`, or a TOML file: a recipe of one's own, or a run's config.toml.
+
+    A file may start from another recipe with `extends = "NAME"` and hold only what differs;
+    `extended_by` are the recipes that are being read and start from this one.
+
+    Raises:
+        UsageError: no such recipe, unreadable TOML.
+    """
+    if name.endswith(".toml"):
+        path = Path(name)
+        if not path.is_file():
+            raise UsageError(f"recipe file '{name}' does not exist")
+        try:
+            text, name = path.read_text(encoding="utf-8"), path.stem
+        except (OSError, UnicodeDecodeError) as error:
+            raise UsageError(f"recipe file '{name}' cannot be read: {error}") from None
+    elif name in recipe_names():
+        text = (resources.files("ganvas") / "recipes" / f"{name}.toml").read_text(encoding="utf-8")
+    else:
+        raise UsageError(f"unknown recipe '{name}': {closest(name, recipe_names())}")
+    try:
+        document = tomlkit.parse(text)
+    except tomlkit.exceptions.TOMLKitError as error:
+        raise UsageError(f"recipe '{name}' is not valid TOML: {error}") from None
+
+    tables = document.unwrap()
+    about, published = tables.pop("about", ""), tables.pop("published", {})
+    reasons = dict(_comments(document))
+    if "extends" in tables:
+        base_name = str(tables.pop("extends"))
+        if base_name in extended_by:
+            raise UsageError(f"recipe '{name}': extends = '{base_name}' goes round in a circle")
+        base = read_recipe(base_name, (*extended_by, base_name))
+        tables = _merge(base.tables, tables)
+        reasons = base.reasons | reasons
+        published = published or base.published
+    tables.setdefault("recipe", name)
+    tables["recipe"] = name if "extends" in document else tables["recipe"]
+    return Recipe(name, about, published, reasons, tables)
+
+
+def _comments(table: Any, prefix: str = "") -> Iterator[tuple[str, str]]:
+    for key in table:
+        item = table.item(key)  # unlike table[key], which unwraps booleans
+        if isinstance(item, Mapping):
+            yield from _comments(item, f"{prefix}{key}.")
+        elif comment := item.trivia.comment.lstrip("# "):
+            yield f"{prefix}{key}", comment
+
+
+def _merge(base: Tables, changes: Mapping[str, Any]) -> Tables:
+    """`base` with `changes` on top; a section whose component changes starts empty."""
+    merged = dict(base)
+    for key, value in changes.items():
+        old = merged.get(key)
+        if not isinstance(value, Mapping) or not isinstance(old, Mapping):
+            merged[key] = value
+        elif value.get("name", old.get("name")) != old.get("name"):
+            merged[key] = dict(value)
+        else:
+            kept = {
+                k: v for k, v in old.items() if not (k in LENGTHS and set(LENGTHS) & set(value))
+            }
+            merged[key] = _merge(kept, value)
+    return merged
+
+
+def override(tables: Tables, changes: Sequence[tuple[str, Any]]) -> Tables:
+    """`tables` with ("section.setting", value) pairs applied, component names first.
+
+    Naming another component resets its section to that component's defaults.
+    """
+    for key, value in sorted(changes, key=lambda change: not change[0].endswith(".name")):
+        nested: Any = value
+        for part in reversed(key.split(".")):
+            nested = {part: nested}
+        tables = _merge(tables, nested)
+    return tables
+
+
+def parse_setting(text: str) -> tuple[str, Any]:
+    """'optim.generator.learning_rate=1e-4' as ('optim.generator.learning_rate', 0.0001)."""
+    key, equals, value = (part.strip() for part in text.partition("="))
+    if not equals or not re.fullmatch(r"[a-z_0-9]+(\.[a-z_0-9]+)*", key):
+        raise UsageError(f"--set: found '{text}'; write section.setting=value")
+    try:
+        return key, tomllib.loads(f"value = {value}")["value"]
+    except tomllib.TOMLDecodeError:
+        return key, value  # a bare word is a string
+
+
+def load(path: Path) -> Run:
+    """The run in a config.toml."""
+    return build(read_recipe(str(path)).tables)

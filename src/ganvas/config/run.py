@@ -1,0 +1,188 @@
+"""A run's settings: built from TOML tables, checked, compared and written.
+
+A `Run` is a frozen dataclass of sections. Some sections are components, chosen by `name`; the
+others are fixed. In TOML each section is a table:
+
+    recipe = "cs231n-lsgan"
+    [loss]
+    name = "least-squares"
+    [train]
+    batch_size = 128
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any, Final
+
+import tomlkit
+from pydantic import TypeAdapter, ValidationError
+
+from ganvas.config.sections import Evaluate, Optim, Output, Preprocess, Train, Watchdog
+from ganvas.errors import UsageError
+from ganvas.registry import (
+    DATASETS,
+    LATENTS,
+    LOSSES,
+    MODELS,
+    UPDATES,
+    Registry,
+    closest,
+    settings,
+)
+
+if TYPE_CHECKING:
+    from ganvas.protocols import Dataset, Latent, Loss, Model, UpdateRule
+
+Tables = dict[str, Any]
+"""A run as TOML tables: section -> setting -> value."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Run:
+    """Everything that defines a training run. `load(save(run)) == run`."""
+
+    recipe: str
+    seed: int
+    data: Dataset
+    preprocess: Preprocess
+    model: Model
+    latent: Latent
+    loss: Loss
+    update: UpdateRule
+    optim: Optim
+    train: Train
+    output: Output
+    evaluate: Evaluate
+    watchdog: Watchdog
+
+
+COMPONENTS: Final[dict[str, Registry]] = {
+    "data": DATASETS,
+    "model": MODELS,
+    "latent": LATENTS,
+    "loss": LOSSES,
+    "update": UPDATES,
+}
+SECTIONS: Final[dict[str, type[Any]]] = {
+    "preprocess": Preprocess,
+    "optim": Optim,
+    "train": Train,
+    "output": Output,
+    "evaluate": Evaluate,
+    "watchdog": Watchdog,
+}
+LENGTHS: Final = ("epochs", "images", "minutes")
+"""The settings of `train` that give a run's length; exactly one of them is set."""
+
+
+# Build and unbuild
+
+
+def build(tables: Mapping[str, Any]) -> Run:
+    """A checked Run from TOML tables; UsageError names the first setting that is wrong."""
+    known = [field.name for field in dataclasses.fields(Run)]
+    for section in tables:
+        if section not in known:
+            raise UsageError(f"unknown section '{section}': {closest(section, known)}")
+    for section in COMPONENTS:
+        if not isinstance(tables.get(section), Mapping) or "name" not in tables[section]:
+            raise UsageError(
+                f"{section}.name is missing: {closest('', COMPONENTS[section].names())}"
+            )
+    seed = tables.get("seed", 0)
+    if not isinstance(seed, int) or isinstance(seed, bool) or not 0 <= seed < 2**63:
+        raise UsageError(f"seed: found {seed!r}; a whole number from 0 to 2^63 - 1 is allowed")
+    recipe = str(tables.get("recipe", "custom"))
+    if not re.fullmatch(r"\w[\w .+-]*", recipe):  # it names the run folder
+        raise UsageError(f"recipe: found {recipe!r}; allowed: letters, digits, '_', '-', '.', '+'")
+    sections = {name: component(name, tables.get(name, {})) for name in (*COMPONENTS, *SECTIONS)}
+    train = sections["train"]
+    if sum(getattr(train, name) is not None for name in LENGTHS) != 1:
+        raise UsageError("train: set exactly one of train.epochs, train.images and train.minutes")
+    return Run(recipe=recipe, seed=seed, **sections)
+
+
+def component(section: str, table: object) -> Any:
+    """The checked section `section` from its table; UsageError names the setting that is wrong."""
+    if not isinstance(table, Mapping):
+        raise UsageError(f"{section}: found {table!r}; a table of settings is expected")
+    values = dict(table)
+    if section in COMPONENTS:
+        cls = COMPONENTS[section].get(str(values.pop("name")))
+    else:
+        cls = SECTIONS[section]
+    try:
+        # by way of JSON: its checks take tables for dataclasses and lists for tuples, as TOML must
+        return TypeAdapter(cls).validate_json(json.dumps(values, default=str))
+    except ValidationError as error:
+        raise UsageError(_one_line(section, cls, error)) from None
+
+
+def _unknown(section: str, key: str, cls: type[Any]) -> str:
+    if not settings(cls):
+        return f"unknown setting '{section}.{key}': {section} has no settings"
+    return f"unknown setting '{section}.{key}': {closest(key, settings(cls))}"
+
+
+def _one_line(section: str, cls: type[Any], error: ValidationError) -> str:
+    """The first of pydantic's complaints as: setting, what was found, what is allowed."""
+    first = error.errors()[0]
+    path = [str(part) for part in first["loc"]]
+    if first["type"] in ("unexpected_keyword_argument", "extra_forbidden"):
+        for part in path[:-1]:
+            nested = settings(cls)[part].annotation
+            cls = nested if isinstance(nested, type) else cls
+        return _unknown(".".join([section, *path[:-1]]), path[-1], cls)
+    name = ".".join([section, *(part for part in path if re.fullmatch(r"[a-z_0-9]+", part))])
+    allowed = first["msg"].removeprefix("Value error, ").removeprefix("Input should be ")
+    return f"{name}: found {first['input']!r}; allowed: {allowed}"
+
+
+def to_tables(run: Run) -> Tables:
+    """The inverse of `build`: every setting that is not None."""
+    tables: Tables = {"recipe": run.recipe, "seed": run.seed}
+    for section in (*COMPONENTS, *SECTIONS):
+        component = getattr(run, section)
+        name = {"name": COMPONENTS[section].name_of(component)} if section in COMPONENTS else {}
+        tables[section] = name | _plain(asdict(component))
+    return tables
+
+
+def _plain(values: Mapping[str, Any]) -> Tables:
+    """Without None, which TOML lacks, and with lists for tuples."""
+    plain: Tables = {}
+    for key, value in values.items():
+        if isinstance(value, Mapping):
+            plain[key] = _plain(value)
+        elif value is not None:
+            plain[key] = list(value) if isinstance(value, tuple) else value
+    return plain
+
+
+def save(run: Run) -> str:
+    """The run as TOML text."""
+    return tomlkit.dumps(to_tables(run))
+
+
+def diff(old: Run, new: Run) -> list[str]:
+    """The settings in which two runs differ, each as 'section.setting: old -> new'."""
+    before, after = dict(leaves(to_tables(old))), dict(leaves(to_tables(new)))
+    return [
+        f"{key}: {before.get(key, 'unset')} -> {after.get(key, 'unset')}"
+        for key in sorted(before | after)
+        if before.get(key) != after.get(key)
+    ]
+
+
+def leaves(tables: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Every setting in nested tables with its dotted name."""
+    for key, value in tables.items():
+        if isinstance(value, Mapping):
+            yield from leaves(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", value

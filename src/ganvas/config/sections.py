@@ -1,0 +1,198 @@
+"""The sections of a run that are not components: what each setting means, its type and default."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, BeforeValidator, Field
+from pydantic.dataclasses import dataclass
+
+from ganvas.registry import CHECKED
+
+
+def _period(text: str) -> str:
+    if not re.fullmatch(r"[1-9]\d* ?(epoch|step|image)s?", text):
+        raise ValueError(
+            "write a number and a unit, such as '1 epoch', '250 steps', '10000 images'"
+        )
+    return text
+
+
+def _period_or_auto(text: str) -> str:
+    return text if text == "auto" else _period(text)
+
+
+def _metrics(value: object) -> object:
+    """ "fd10k, prdc2k" and ["fd10k", "prdc2k"] -> ("fd10k", "prdc2k"); "none" -> ()."""
+    if isinstance(value, str):
+        value = [] if value == "none" else value.split(",")
+    if not isinstance(value, list):
+        return value
+    return tuple(item.strip() if isinstance(item, str) else item for item in value)
+
+
+def _image_size(value: object) -> object:
+    """64 -> (64, 64), "28x20" -> (28, 20), [28, 20] -> (28, 20)."""
+    if isinstance(value, int) and not isinstance(value, bool):
+        return (value, value)
+    if isinstance(value, str) and (match := re.fullmatch(r"(\d+)(?:x(\d+))?", value)):
+        return (int(match[1]), int(match[2] or match[1]))
+    return tuple(value) if isinstance(value, list) else value
+
+
+Period = Annotated[str, AfterValidator(_period)]
+Probability = Annotated[float, Field(ge=0.0, le=1.0)]
+Positive = Annotated[int, Field(ge=1)]
+ImageSize = Annotated[
+    tuple[Annotated[int, Field(ge=1, le=1024)], Annotated[int, Field(ge=1, le=1024)]],
+    BeforeValidator(_image_size),
+]
+
+
+@dataclass(frozen=True, kw_only=True, config=CHECKED)
+class Preprocess:
+    """What is done to the data set's images before training."""
+
+    image_size: ImageSize | None = None
+    """Resize to this height x width in pixels: 64, "28x20" or [28, 20]; unset: as they are."""
+
+    filter: Literal["nearest", "box", "bilinear", "bicubic", "lanczos"] = "bicubic"
+    """Pillow's resize filter; it is anti-aliased when it shrinks."""
+
+    channels: Literal[1, 3, 4] | None = None
+    """Convert to grey (1), RGB (3) or RGBA (4); unset: as they are."""
+
+    first: Positive | None = None
+    """Use only the first so many images; unset: all."""
+
+
+@dataclass(frozen=True, kw_only=True, config=CHECKED)
+class AdamSettings:
+    """Adam (Kingma & Ba 2015, algorithm 1) for one net."""
+
+    learning_rate: Annotated[float, Field(gt=0)] = 2e-4
+    """Step size."""
+
+    beta_1: Annotated[float, Field(ge=0, lt=1)] = 0.5
+    """Decay of the mean of gradients."""
+
+    beta_2: Annotated[float, Field(ge=0, lt=1)] = 0.999
+    """Decay of the mean of squared gradients."""
+
+    eps: Annotated[float, Field(gt=0)] = 1e-8
+    """Added to the root in the denominator."""
+
+
+@dataclass(frozen=True, kw_only=True, config=CHECKED)
+class Optim:
+    """One Adam for each net."""
+
+    generator: AdamSettings = AdamSettings()
+    """The generator's optimizer."""
+
+    discriminator: AdamSettings = AdamSettings()
+    """The discriminator's optimizer."""
+
+
+@dataclass(frozen=True, kw_only=True, config=CHECKED)
+class Train:
+    """How much is trained, in what batches, on what device."""
+
+    batch_size: Positive = 64
+    """Images in a batch."""
+
+    epochs: Positive | None = None
+    """Length as a number of epochs; exactly one of epochs, images and minutes is set."""
+
+    images: Positive | None = None
+    """Length as a number of real images shown, rounded up to whole steps."""
+
+    minutes: Annotated[float, Field(gt=0)] | None = None
+    """Length by the clock: as many steps as fit, everything written in time."""
+
+    order: Literal["shuffled", "sequential", "replacement", "independent"] = "shuffled"
+    """How batches are drawn: a new shuffle each epoch; file order; each image at random with
+    replacement; or each batch the head of a shuffle of its own."""
+
+    drop_last: bool = True
+    """Leave out the short batch at the end of an epoch."""
+
+    device: str = "auto"
+    """cpu, cuda, cuda:N or mps; auto takes the first accelerator there is."""
+
+    precision: Literal["auto", "float32", "bfloat16"] = "auto"
+    """What products of matrices and convolutions are computed in; weights, BatchNorm statistics and
+    losses stay float32. auto: bfloat16 where the device has matrix units for it."""
+
+    fast_layers: bool = True
+    """Compute strided convolutions as ordinary ones, and draw dropout's masks 64 to a random word,
+    where that is faster. Convolutions sum the same products in another order."""
+
+    shared_passes: bool = True
+    """Take from one pass through D what both updates of a step need of it, where that is the same:
+    the backward pass over fakes (rule 'simultaneous', D without BatchNorm) or the forward pass
+    (rule 'alternating' with the generator first and shared fakes, D without dropout)."""
+
+    cuda_graphs: bool = False
+    """Capture a whole step in a CUDA graph and replay it, so that Python takes no part in it. Not
+    measured on a GPU yet, hence off; it is to be the default once it is."""
+
+
+@dataclass(frozen=True, kw_only=True, config=CHECKED)
+class Output:
+    """What a run writes, and when."""
+
+    log: Period = "50 steps"
+    """A line of means since the last one in log.jsonl and TensorBoard this often."""
+
+    sample: Period = "1 epoch"
+    """A grid of the fixed latents this often."""
+
+    checkpoint: Period = "1 epoch"
+    """A resumable checkpoint this often."""
+
+    keep_checkpoints: Positive = 2
+    """How many of the newest checkpoints stay on disk."""
+
+    grid: tuple[Positive, Positive] = (5, 5)
+    """Rows and columns of the sample grid."""
+
+    tags: dict[str, str] = dataclasses.field(default_factory=dict)
+    """TensorBoard tags that differ from our scalar names."""
+
+
+@dataclass(frozen=True, kw_only=True, config=CHECKED)
+class Evaluate:
+    """What is measured during training, and when; the best generator is kept."""
+
+    metrics: Annotated[tuple[str, ...], BeforeValidator(_metrics)] = ("fd",)
+    """Metrics, each with its number of images: "fd10k,prdc2k"; without one it is 2,000, or less in
+    short runs; with few real images it is lowered; none: nothing is measured."""
+
+    every: Annotated[str, AfterValidator(_period_or_auto)] = "auto"
+    """Measure this often, and at the end; auto: after epochs, as long as all of it takes less than
+    5 % of the training time."""
+
+    best: str = ""
+    """The value by which the best generator is kept, such as prdc.coverage; empty: the first one of
+    the first metric."""
+
+    features: str = "auto"
+    """What images are compared in: classifier, random or pixels; auto: a classifier that comes with
+    the package, otherwise random."""
+
+
+@dataclass(frozen=True, kw_only=True, config=CHECKED)
+class Watchdog:
+    """What happens when a run goes wrong: `stop` it, or `warn` and go on."""
+
+    not_finite: Literal["stop", "warn"] = "stop"
+    """A loss is NaN or infinite."""
+
+    dead_discriminator: Literal["stop", "warn"] = "warn"
+    """The discriminator's loss stays at zero, so the generator gets no gradient."""
+
+    collapse: Literal["stop", "warn"] = "warn"
+    """The fixed latents all give nearly the same image."""

@@ -1,0 +1,1 @@
+"""The verbs as functions: what each command does, without the command line."""
