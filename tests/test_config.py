@@ -11,7 +11,7 @@ from typing import Any, Union, get_args, get_origin
 import pytest
 
 from ganvas import config
-from ganvas.config import SECTIONS, Adam, Run, Train
+from ganvas.config import SECTIONS, AdamSettings, Run, Train
 from ganvas.config.length import Lengths
 from ganvas.errors import UsageError
 from ganvas.registry import settings
@@ -142,7 +142,7 @@ def test_a_bad_recipe_file_is_refused_in_one_line(content: bytes, tmp_path: Path
 
 
 def section_classes() -> list[tuple[str, type[Any]]]:
-    found = list(SECTIONS.items()) + [("optim.generator", Adam)]
+    found = list(SECTIONS.items()) + [("optim.generator", AdamSettings)]
     for section, registry in config.COMPONENTS.items():
         found += [(f"{section}.{name}", registry.get(name)) for name in registry.names()]
     return found
@@ -343,7 +343,7 @@ def test_components_are_checked_when_made_in_python_too() -> None:
     with pytest.raises(ValueError, match="batch_size"):
         Train(batch_size="32")  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="beta_1"):
-        Adam(beta_1=2.0)
+        AdamSettings(beta_1=2.0)
 
 
 # Comparison
