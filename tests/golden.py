@@ -129,7 +129,7 @@ def main() -> None:
         print(f"{len(seen)} recipes recorded in {file}")
         return
     found = differences({name: known[name] for name in recipes if name in known}, seen)
-    print("\n".join(found[:40]) or f"{len(seen)} recipes equal to the bit")
+    print("\n".join(line[:160] for line in found[:40]) or f"{len(seen)} recipes equal to the bit")
     sys.exit(bool(found))
 
 

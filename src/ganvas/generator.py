@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import copy
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -21,12 +21,13 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from ganvas import config
+from ganvas.batch import Latents
 from ganvas.config import Run
 from ganvas.errors import UsageError
 from ganvas.files import write_file
 from ganvas.images import to_uint8
 from ganvas.pixels import Pixels, Shape
-from ganvas.protocols import Latent, Model
+from ganvas.protocols import Latent, Model, build_generator
 from ganvas.seeds import stream
 
 GROUP: Final = 64
@@ -46,18 +47,47 @@ class Generator:
     recipe: str
     images_seen: int
     """Real images shown in training."""
+    num_classes: int = 0
+    """Classes that can be asked for; 0 if the model takes no labels."""
 
-    def batches(self, num: int, seed: int = 0) -> Iterator[Pixels]:
+    def batches(
+        self, num: int, seed: int = 0, labels: Sequence[int] | None = None
+    ) -> Iterator[Pixels]:
         """`num` images as uint8 arrays of at most GROUP, shape (n, C, H, W)."""
+        classes = self._classes(num, seed, labels)
         rng = torch.Generator().manual_seed(stream(seed, "sample"))
         for start in range(0, num, GROUP):
-            yield self(self.latent.sample(GROUP, rng))[: num - start]
+            some = None if classes is None else classes[start : start + GROUP]
+            yield self(Latents(self.latent.sample(GROUP, rng), some))[: num - start]
 
-    def sample(self, num: int = 25, seed: int = 0) -> Pixels:
-        """`num` images, uint8 (num, C, H, W); a seed gives the same ones whatever the number."""
+    def sample(self, num: int = 25, seed: int = 0, labels: Sequence[int] | None = None) -> Pixels:
+        """`num` images, uint8 (num, C, H, W); a seed gives the same ones whatever the number.
+
+        `labels` are the class indices that the images are to be of, one an image; without them a
+        model that takes labels draws its classes at random.
+
+        Raises:
+            UsageError: `num` below 1; labels that the model does not take, or not one an image.
+        """
         if num < 1:
             raise UsageError(f"--num: found {num}; allowed: 1 or more")
-        return np.concatenate(list(self.batches(num, seed)))
+        return np.concatenate(list(self.batches(num, seed, labels)))
+
+    def _classes(self, num: int, seed: int, labels: Sequence[int] | None) -> Tensor | None:
+        if not self.num_classes:
+            if labels is not None:
+                raise UsageError(f"labels: the generator of '{self.recipe}' takes none")
+            return None
+        if labels is None:
+            rng = torch.Generator().manual_seed(stream(seed, "classes"))
+            return torch.randint(self.num_classes, (num,), generator=rng)
+        chosen = torch.as_tensor(labels)
+        if chosen.shape != (num,) or chosen.min() < 0 or chosen.max() >= self.num_classes:
+            raise UsageError(
+                f"labels: found {list(labels)[:5]}…; allowed: {num} class indices from 0 to "
+                f"{self.num_classes - 1}"
+            )
+        return chosen
 
     def walk(self, frames: int = 60, stops: int = 5, seed: int = 0) -> Pixels:
         """A round trip in latent space by way of `stops` random points, uint8 (frames, C, H, W)."""
@@ -72,27 +102,37 @@ class Generator:
             for at in np.arange(frames) * (stops / frames)
         ]
         groups = torch.split(torch.stack(path), GROUP)
-        return np.concatenate([self(group) for group in groups])
+        return np.concatenate([self(Latents(group)) for group in groups])
 
-    def __call__(self, latents: Tensor) -> Pixels:
-        """Latents (n, dims), n at most GROUP, to uint8 images (n, C, H, W)."""
-        padded = torch.zeros(GROUP, self.latent.dims)
-        padded[: len(latents)] = latents
+    def __call__(self, latents: Latents) -> Pixels:
+        """At most GROUP latents to uint8 images (n, C, H, W)."""
         device = next(self.net.parameters()).device
-        return draw(self.net, padded.to(device), self.model)[: len(latents)]
+        z = torch.zeros(GROUP, self.latent.dims, device=device)
+        z[: len(latents)] = latents.z.to(device)
+        labels = None
+        if latents.labels is not None:
+            labels = torch.zeros(GROUP, dtype=torch.int64, device=device)
+            labels[: len(latents.labels)] = latents.labels.to(device)
+        return draw(self.net, Latents(z, labels), self.model)[: len(latents)]
 
 
-def draw(net: nn.Module, latents: Tensor, model: Model) -> Pixels:
+def generate(net: nn.Module, latents: Latents) -> Tensor:
+    """A generator net's images of latents: floats (N, C, H, W). The one door to such a net."""
+    images: Tensor = net(latents.z) if latents.labels is None else net(latents.z, latents.labels)
+    return images
+
+
+def draw(net: nn.Module, latents: Latents, model: Model) -> Pixels:
     """Images of a net in inference mode, uint8; the net's mode is put back afterwards."""
     training = net.training
     net.eval()
     with torch.inference_mode():
-        images = net(latents)
+        images = generate(net, latents)
     net.train(training)
     return to_uint8(images, *model.value_range)
 
 
-def draw_sheet(net: nn.Module, latents: Tensor, model: Model) -> Pixels:
+def draw_sheet(net: nn.Module, latents: Latents, model: Model) -> Pixels:
     """Images for a sample sheet, uint8: with the BatchNorm statistics that the model's ask for.
 
     Neither the running statistics nor the net's mode change.
@@ -103,13 +143,15 @@ def draw_sheet(net: nn.Module, latents: Tensor, model: Model) -> Pixels:
     for norm in norms:
         norm.track_running_stats = False  # in training mode: use the batch's, keep none
     with torch.no_grad():
-        images = net(latents)
+        images = generate(net, latents)
     for norm in norms:
         norm.track_running_stats = True
     return to_uint8(images, *model.value_range)
 
 
-def with_standing_statistics(net: nn.Module, latent: Latent, groups: int = 16) -> nn.Module:
+def with_standing_statistics(
+    net: nn.Module, latent: Latent, groups: int = 16, num_classes: int = 0
+) -> nn.Module:
     """A copy of a net whose running statistics are those of groups * GROUP fixed latents.
 
     So a net that always used batch statistics draws one image at a time, the same each time
@@ -122,7 +164,9 @@ def with_standing_statistics(net: nn.Module, latent: Latent, groups: int = 16) -
     rng = torch.Generator().manual_seed(stream(0, "standing statistics"))
     with torch.no_grad():
         for _ in range(groups):
-            net(latent.sample(GROUP, rng))
+            z = latent.sample(GROUP, rng)
+            drawn = torch.randint(num_classes, (GROUP,), generator=rng) if num_classes else None
+            generate(net, Latents(z, drawn))
     return net
 
 
@@ -130,19 +174,21 @@ def _norms(net: nn.Module) -> list[_BatchNorm]:
     return [module for module in net.modules() if isinstance(module, _BatchNorm)]
 
 
-def snapshot(run: Run, net: nn.Module, shape: Shape, images_seen: int) -> Generator:
+def snapshot(
+    run: Run, net: nn.Module, shape: Shape, images_seen: int, num_classes: int = 0
+) -> Generator:
     """A copy of a net in training, on the processor: what `load` finds once it has been saved."""
     if run.model.sample_mode == "batch":
-        net = with_standing_statistics(net, run.latent)
+        net = with_standing_statistics(net, run.latent, num_classes=num_classes)
     weights = {
         key: value.detach().cpu().clone(memory_format=torch.contiguous_format)
         for key, value in net.state_dict().items()
     }
     with torch.device("meta"):
-        copied = run.model.generator(shape, run.latent.dims)
+        copied = build_generator(run.model, shape, run.latent.dims, num_classes)
     copied.load_state_dict(weights, assign=True)
     copied.eval().requires_grad_(False)
-    return Generator(copied, run.model, run.latent, shape, run.recipe, images_seen)
+    return Generator(copied, run.model, run.latent, shape, run.recipe, images_seen, num_classes)
 
 
 def save_generator(folder: Path, run: Run, generator: Generator) -> None:
@@ -155,6 +201,8 @@ def save_generator(folder: Path, run: Run, generator: Generator) -> None:
         "latent": tables["latent"],
         "shape": list(generator.shape),
     }
+    if generator.num_classes:
+        settings["num_classes"] = generator.num_classes
     content = save(generator.net.state_dict(), {"images_seen": str(generator.images_seen)})
     card = _card(run, generator.shape, generator.images_seen)
     write_file(folder / _WEIGHTS, content)
@@ -204,19 +252,21 @@ def load(what: str | Path) -> Generator:
         latent = config.component("latent", settings["latent"])
         channels, height, width = (int(size) for size in settings["shape"])
         recipe = str(settings["recipe"])
+        num_classes = int(settings.get("num_classes", 0))
         if settings["format"] != FORMAT:
             raise ValueError(f"format {settings['format']}; this version reads {FORMAT}")
         if min(channels, height, width) < 1:
             raise ValueError(f"shape {settings['shape']}")
         shape = (channels, height, width)
         with torch.device("meta"):  # shapes only: no memory yet
-            net = model.generator(shape, latent.dims)
+            net = build_generator(model, shape, latent.dims, num_classes)
     except KeyError as error:
         raise UsageError(f"'{folder / _CONFIG}' is damaged: it lacks {error}") from None
     except (OSError, ValueError, TypeError, AttributeError, RuntimeError) as error:
         raise UsageError(f"'{folder / _CONFIG}' is damaged: {error}") from None
     images_seen = _read_weights(net, folder / _WEIGHTS)
-    return Generator(net.eval().requires_grad_(False), model, latent, shape, recipe, images_seen)
+    net.eval().requires_grad_(False)
+    return Generator(net, model, latent, shape, recipe, images_seen, num_classes)
 
 
 def _read_weights(net: nn.Module, path: Path) -> int:

@@ -31,6 +31,13 @@ class ImageSet:
         channels, height, width = self.images.shape[1:]
         return channels, height, width
 
+    @property
+    def num_classes(self) -> int:
+        """Classes that labels may name; 0 without labels."""
+        if self.labels is None:
+            return 0
+        return max(len(self.classes), int(self.labels.max(initial=-1)) + 1)
+
     def __len__(self) -> int:
         return len(self.images)
 

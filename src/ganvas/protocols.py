@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar, Literal, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,11 +14,15 @@ if TYPE_CHECKING:
     import torch
     from torch import Tensor, nn
 
+    from ganvas.batch import Batch
     from ganvas.pixels import Pixels, Shape
-    from ganvas.training.state import State
 
 Split = Literal["train", "test"]
 SampleMode = Literal["inference", "batch"]
+Scalars = dict[str, "Tensor"]
+"""What a step reports, detached and without a value read from the device."""
+Judge = Callable[["Batch"], "Tensor"]
+"""From images to D's logits (N,), through all that lies before D."""
 
 
 @dataclass(frozen=True)
@@ -48,6 +52,13 @@ class Dataset(Protocol):
 
 
 class Model(Protocol):
+    """A pair of nets.
+
+    Where a class has `takes_labels = True`, both methods take `num_classes` besides, G takes
+    (latents, labels) and D (images, labels), with class indices (N,) as labels. A class that does
+    not say takes none.
+    """
+
     value_range: ClassVar[tuple[float, float]]
     """What images are scaled to; what G's output lies in."""
     sample_mode: ClassVar[SampleMode]
@@ -58,6 +69,25 @@ class Model(Protocol):
 
     def discriminator(self, shape: Shape) -> nn.Module:
         """A net from (N, *shape) images to (N,) logits; higher means more real."""
+
+
+def takes_labels(model: Model) -> bool:
+    """Whether a model's nets are told the class of an image."""
+    return bool(getattr(model, "takes_labels", False))
+
+
+def build_generator(model: Model, shape: Shape, latent_dims: int, num_classes: int) -> nn.Module:
+    """A model's G; `num_classes` is for one that takes labels, and 0 for others."""
+    if takes_labels(model):
+        return model.generator(shape, latent_dims, num_classes)  # type: ignore[call-arg]
+    return model.generator(shape, latent_dims)
+
+
+def build_discriminator(model: Model, shape: Shape, num_classes: int) -> nn.Module:
+    """A model's D; `num_classes` as for G."""
+    if takes_labels(model):
+        return model.discriminator(shape, num_classes)  # type: ignore[call-arg]
+    return model.discriminator(shape)
 
 
 class Latent(Protocol):
@@ -74,8 +104,22 @@ class Latent(Protocol):
 
 
 class Loss(Protocol):
+    """A loss whose generator loss looks at real logits too has `relativistic = True`; rules then
+    judge real images for G's update as well. A class that does not say looks at fakes alone."""
+
     def discriminator(self, real: Tensor, fake: Tensor) -> Tensor:
         """D's loss, a scalar, from its logits on real and on fake images."""
+
+    def generator(self, fake: Tensor) -> Tensor:
+        """G's loss, a scalar, from D's logits on fake images."""
+
+    def output(self, logits: Tensor) -> Tensor:
+        """What D's logits mean to a reader: the probability of being real, or the score."""
+
+
+@runtime_checkable
+class SeparableLoss(Loss, Protocol):
+    """A loss of D that is a sum of a term on reals and one on fakes."""
 
     def on_real(self, logits: Tensor) -> Tensor:
         """The real images' share of D's loss, for rules that update D on them alone."""
@@ -83,11 +127,28 @@ class Loss(Protocol):
     def on_fake(self, logits: Tensor) -> Tensor:
         """The fake images' share of D's loss, for rules that update D on them alone."""
 
-    def generator(self, fake: Tensor) -> Tensor:
-        """G's loss, a scalar, from D's logits on fake images."""
 
-    def output(self, logits: Tensor) -> Tensor:
-        """What D's logits mean to a reader: the probability of being real, or the score."""
+class RelativisticLoss(Protocol):
+    """A loss of G that looks at how real images fare beside the fakes."""
+
+    relativistic: ClassVar[Literal[True]]
+
+    def generator(self, fake: Tensor, real: Tensor) -> Tensor:
+        """G's loss, a scalar, from D's logits on as many fakes as real images."""
+
+
+def is_relativistic(loss: object) -> bool:
+    return bool(getattr(loss, "relativistic", False))
+
+
+class Penalty(Protocol):
+    def __call__(self, judge: Judge, real: Batch, fake: Batch) -> Tensor | float:
+        """What is added to D's loss. `fake` is cut off from G; gradients are taken at copies."""
+
+
+class Augmentation(Protocol):
+    def __call__(self, images: Tensor) -> Tensor:
+        """(N, C, H, W) -> the same shape, differentiable."""
 
 
 class UpdateRule(Protocol):
@@ -99,11 +160,10 @@ class UpdateRule(Protocol):
     """Whether a step is the same work on the device each time, whatever values come up: no
     float(tensor), no branch on one. As for a latent."""
 
-    def step(
-        self, state: State, loss: Loss, real: Tensor, latents: Callable[[int], Tensor]
-    ) -> dict[str, Tensor]:
+    def step(self, players: Any, loss: Loss, penalty: Penalty, batch: Batch) -> Scalars:
         """Update the nets once, in place.
 
-        `real` is batches_per_step * batch_size images (fewer at the end of an epoch),
-        `latents(n)` draws n fresh latents. Returns detached scalars to log.
+        `players` is a ganvas.training.players.Players; `batch` is batches_per_step * batch_size
+        real images (fewer at the end of an epoch).
+        Returns at least D/loss, G/loss, D/real and D/fake (mean outputs of D), each a scalar.
         """

@@ -93,6 +93,8 @@ class Registry:
 DATASETS: Final = Registry("data set", "ganvas.data")
 MODELS: Final = Registry("model", "ganvas.models")
 LOSSES: Final = Registry("loss", "ganvas.losses")
+PENALTIES: Final = Registry("penalty", "ganvas.losses")
 UPDATES: Final = Registry("update rule", "ganvas.training.updates")
 LATENTS: Final = Registry("latent", "ganvas.latents")
+AUGMENTATIONS: Final = Registry("augmentation", "ganvas.augment")
 METRICS: Final = Registry("metric", "ganvas.metrics")

@@ -571,7 +571,7 @@ def poison(monkeypatch: pytest.MonkeyPatch, from_step: int) -> None:
             for key in scalars:
                 scalars[key] = scalars[key] * float("nan")
             with torch.no_grad():
-                next(state.G.parameters()).fill_(float("nan"))
+                next(state.players.G.parameters()).fill_(float("nan"))
 
     at_step(monkeypatch, act)
 
@@ -621,7 +621,7 @@ def test_a_dead_discriminator_and_collapse_are_said(
     def act(state: Any, scalars: Any) -> None:
         scalars["D/loss"] = scalars["D/loss"] * 0
         with torch.no_grad():  # G's last layer: one image for all latents
-            weights = list(state.G.parameters())
+            weights = list(state.players.G.parameters())
             weights[-2].zero_()
 
     at_step(monkeypatch, act)

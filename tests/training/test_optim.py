@@ -96,7 +96,7 @@ def test_training_imports_no_compiler() -> None:
         "from ganvas.training.state import new_state\n"
         "run = config.build(config.read_recipe('quickstart').tables)\n"
         "state = new_state(run, (1, 8, 8), torch.device('cpu'))\n"
-        "latents = lambda num: run.latent.sample(num, state.latents)\n"
+        "latents = lambda num: run.latent.sample(num, state.players.stream)\n"
         "run.update.step(state, run.loss, torch.zeros(4, 1, 8, 8), latents)\n"
         "sys.exit('torch._dynamo' in sys.modules)\n"
     )

@@ -33,16 +33,16 @@ def begin(recipe: str, settings: dict[str, Any], batch: int) -> tuple[Any, State
 
 def gradients(recipe: str, settings: dict[str, Any]) -> dict[str, torch.Tensor]:
     run, state, real = begin(recipe, settings, 16)
-    latents = run.latent.sample(16, state.latents)
+    latents = run.latent.sample(16, state.players.stream)
     fake = state.generate(latents)
     g_loss = run.loss.generator(state.judge(fake))
     d_loss = run.loss.discriminator(state.judge(real), state.judge(fake.detach()))
-    g_gradients = torch.autograd.grad(g_loss, list(state.G.parameters()))
-    d_gradients = torch.autograd.grad(d_loss, list(state.D.parameters()))
+    g_gradients = torch.autograd.grad(g_loss, list(state.players.G.parameters()))
+    d_gradients = torch.autograd.grad(d_loss, list(state.players.D.parameters()))
     found = {"g_loss": g_loss.detach(), "d_loss": d_loss.detach()}
     for net, names, values in (
-        ("G", [name for name, _ in state.G.named_parameters()], g_gradients),
-        ("D", [name for name, _ in state.D.named_parameters()], d_gradients),
+        ("G", [name for name, _ in state.players.G.named_parameters()], g_gradients),
+        ("D", [name for name, _ in state.players.D.named_parameters()], d_gradients),
     ):
         found |= {f"{net}.{name}": value for name, value in zip(names, values, strict=True)}
     return found
@@ -93,7 +93,7 @@ def test_gradients_from_shared_passes(recipe: str, precision: str) -> None:
             run.update.step(
                 state, run.loss, real, lambda num, r=run, s=state: r.latent.sample(num, s.latents)
             )
-        nets = state.G, state.D
+        nets = state.players.G, state.players.D
         found[wanted] = [p.grad for net in nets for p in net.parameters()]
         found[wanted] += [b.float() for net in nets for b in net.buffers()]
     for one, two in zip(found[True], found[False], strict=True):

@@ -17,12 +17,17 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ganvas import config
+from ganvas.batch import Batch
 from ganvas.errors import RunError
 from ganvas.losses.adversarial import NonSaturating
-from ganvas.training.state import State, new_state
+from ganvas.losses.penalties import NoPenalty
+from ganvas.training.joint import fewest_passes, generator_first, simultaneous
+from ganvas.training.players import Players
+from ganvas.training.state import new_state
 from ganvas.training.updates import Alternating, Controller, Simultaneous
 
 RATE = {"G": 0.3, "D": 0.2, "D_real": 0.2, "D_fake": 0.1}
+NONE = NoPenalty()
 REAL_TARGET, FAKE_TARGET, G_TARGET, SCALE = 0.9, 0.2, 0.8, 0.7
 LOSS = NonSaturating(
     real_target=REAL_TARGET, fake_target=FAKE_TARGET, generator_target=G_TARGET, d_scale=SCALE
@@ -46,7 +51,14 @@ class Score(nn.Module):
         return x.reshape(-1)
 
 
-def fresh_state(rule: Any, seed: int = 0) -> State:
+class Noise:
+    dims = 3
+
+    def sample(self, num: int, generator: torch.Generator) -> Tensor:
+        return torch.randn(num, 3, generator=generator)
+
+
+def fresh_players(rule: Any, seed: int = 0) -> Players:
     """Small nets, BatchNorm in G, and SGD optimizers."""
     torch.manual_seed(seed)
     G = nn.Sequential(nn.Linear(3, 6), nn.BatchNorm1d(6), nn.Tanh(), nn.Linear(6, 4), Picture())
@@ -58,16 +70,12 @@ def fresh_state(rule: Any, seed: int = 0) -> State:
         name: torch.optim.SGD(nets[net].parameters(), lr=RATE[name])
         for name, net in rule.optimizers.items()
     }
-    return State(G, D, optimizers, torch.Generator().manual_seed(7))
+    return Players(G, D, optimizers, Noise(), torch.Generator().manual_seed(7))
 
 
 def noise(seed: int = 7) -> Callable[[int], Tensor]:
     rng = torch.Generator().manual_seed(seed)
     return lambda num: torch.randn(num, 3, generator=rng)
-
-
-def single(draw: Callable[[int], Tensor]) -> Callable[[int], Tensor]:
-    return lambda num: draw(num).float()
 
 
 def reals(num: int, seed: int) -> Tensor:
@@ -94,9 +102,9 @@ class Hand:
     seen: dict[str, float] = field(default_factory=lambda: {"g": 0.0, "real": 1.0, "fake": 1.0})
 
     @classmethod
-    def of(cls, state: State) -> Hand:
-        copies = [[p.detach().clone() for p in net.parameters()] for net in (state.G, state.D)]
-        norm = state.G[1]
+    def of(cls, players: Players) -> Hand:
+        copies = [[p.detach().clone() for p in net.parameters()] for net in (players.G, players.D)]
+        norm = players.G[1]
         return cls(*copies, norm.running_mean.clone(), norm.running_var.clone(), noise())
 
     def G(self, z: Tensor, g: list[Tensor], inference: bool = False) -> Tensor:
@@ -200,11 +208,11 @@ class Hand:
         return done
 
 
-def assert_same(state: State, hand: Hand) -> None:
+def assert_same(players: Players, hand: Hand) -> None:
     for made, expected in (
-        (list(state.G.parameters()), hand.g),
-        (list(state.D.parameters()), hand.d),
-        ([state.G[1].running_mean, state.G[1].running_var], [hand.mean, hand.var]),
+        (list(players.G.parameters()), hand.g),
+        (list(players.D.parameters()), hand.d),
+        ([players.G[1].running_mean, players.G[1].running_var], [hand.mean, hand.var]),
     ):
         torch.testing.assert_close(made, expected, rtol=1e-5, atol=1e-7)
 
@@ -230,30 +238,31 @@ ALTERNATING = [
 ]
 
 
-@pytest.mark.parametrize("judges_repeatably", [False, True])
+@pytest.mark.parametrize("shared_passes", [False, True])
 @pytest.mark.parametrize("rule", ALTERNATING, ids=str)
-def test_alternating_equals_two_rounds_by_hand(rule: Alternating, judges_repeatably: bool) -> None:
-    state, latents = fresh_state(rule), noise()
-    state.judges_repeatably = judges_repeatably
-    hand = Hand.of(state)
-    before = weights(state.G), weights(state.D)
+def test_alternating_equals_two_rounds_by_hand(rule: Alternating, shared_passes: bool) -> None:
+    players = fresh_players(rule)
+    step = fewest_passes(rule, LOSS, NONE, players.D) if shared_passes else rule.step
+    hand = Hand.of(players)
+    before = weights(players.G), weights(players.D)
     for round_ in range(2):
         batches = [reals(6, 10 * round_ + i) for i in range(rule.d_steps)]
-        rule.step(state, LOSS, torch.cat(batches), latents)
+        step(players, LOSS, NONE, Batch(torch.cat(batches)))
         hand.alternating(rule, batches)
-        assert_same(state, hand)
-    assert not all_equal(before[0], weights(state.G)) and not all_equal(before[1], weights(state.D))
+        assert_same(players, hand)
+    assert not all_equal(before[0], weights(players.G)) and not all_equal(
+        before[1], weights(players.D)
+    )
 
 
-@pytest.mark.parametrize("judges_alone", [False, True])
-def test_simultaneous_equals_two_rounds_by_hand(judges_alone: bool) -> None:
-    state, latents = fresh_state(Simultaneous()), noise()
-    state.judges_alone = judges_alone
-    hand = Hand.of(state)
+@pytest.mark.parametrize("step", [Simultaneous().step, simultaneous], ids=["rule", "joint"])
+def test_simultaneous_equals_two_rounds_by_hand(step: Any) -> None:
+    players = fresh_players(Simultaneous())
+    hand = Hand.of(players)
     for round_ in range(2):
-        Simultaneous().step(state, LOSS, reals(6, round_), latents)
+        step(players, LOSS, NONE, Batch(reals(6, round_)))
         hand.simultaneous(reals(6, round_))
-        assert_same(state, hand)
+        assert_same(players, hand)
 
 
 @pytest.mark.parametrize(
@@ -268,12 +277,12 @@ def test_simultaneous_equals_two_rounds_by_hand(judges_alone: bool) -> None:
     ids=str,
 )
 def test_controller_equals_rounds_by_hand(rule: Controller) -> None:
-    state, latents = fresh_state(rule), noise()
-    hand = Hand.of(state)
+    players = fresh_players(rule)
+    hand = Hand.of(players)
     if rule.d_fake_threshold > 1:  # so that the first round has something to do
-        hand.seen["g"] = state.memory["G/loss"] = 1.0
+        hand.seen["g"] = players.memory["G/loss"] = 1.0
     for round_ in range(4):
-        scalars = rule.step(state, LOSS, reals(6, round_), latents)
+        scalars = rule.step(players, LOSS, NONE, Batch(reals(6, round_)))
         done = hand.controller(rule, reals(6, round_))
         counts = {name: scalars[f"count/{name}"].item() for name in ("D_fake", "G", "D_real")}
         assert counts == {
@@ -281,10 +290,10 @@ def test_controller_equals_rounds_by_hand(rule: Controller) -> None:
             "G": float("g" in done),
             "D_real": float("real" in done),
         }
-        assert_same(state, hand)
-    assert state.memory["G/loss"] == pytest.approx(hand.seen["g"])
-    assert state.memory["D/loss_real"] == pytest.approx(hand.seen["real"])
-    assert state.memory["D/loss_fake"] == pytest.approx(hand.seen["fake"])
+        assert_same(players, hand)
+    assert players.memory["G/loss"] == pytest.approx(hand.seen["g"])
+    assert players.memory["D/loss_real"] == pytest.approx(hand.seen["real"])
+    assert players.memory["D/loss_fake"] == pytest.approx(hand.seen["fake"])
 
 
 # Only the net that is updated moves or gathers gradients
@@ -301,25 +310,26 @@ def untouched(net: nn.Module) -> bool:
 
 @pytest.mark.parametrize("rule", ALTERNATING, ids=str)
 def test_a_half_step_leaves_the_other_net_alone(rule: Alternating) -> None:
-    state, latents = fresh_state(rule), noise()
-    shared = state.G(latents(6)) if rule.fakes == "shared" else None
+    players = fresh_players(rule)
+    real = Batch(reals(6, 0))
+    shared = players.generate(real) if rule.fakes == "shared" else None
 
-    mark_gradients(state.G)
-    before = weights(state.G), weights(state.D)
-    rule.discriminator_steps(state, LOSS, [reals(6, 0)], shared, latents)
-    assert all_equal(before[0], weights(state.G)) and untouched(state.G)
-    assert not all_equal(before[1], weights(state.D))
+    mark_gradients(players.G)
+    before = weights(players.G), weights(players.D)
+    rule.discriminator_steps(players, LOSS, NONE, [real], shared)
+    assert all_equal(before[0], weights(players.G)) and untouched(players.G)
+    assert not all_equal(before[1], weights(players.D))
 
-    for p in state.G.parameters():
+    for p in players.G.parameters():
         p.grad = None
-    mark_gradients(state.D)
-    before = weights(state.G), weights(state.D)
-    rule.generator_step(state, LOSS, 6, shared, latents)
-    assert all_equal(before[1], weights(state.D)) and untouched(state.D)
-    assert not all_equal(before[0], weights(state.G))
+    mark_gradients(players.D)
+    before = weights(players.G), weights(players.D)
+    rule.generator_step(players, LOSS, real, shared)
+    assert all_equal(before[1], weights(players.D)) and untouched(players.D)
+    assert not all_equal(before[0], weights(players.G))
 
-    assert all(p.requires_grad for net in (state.G, state.D) for p in net.parameters())
-    assert state.G.training and state.D.training
+    assert all(p.requires_grad for net in (players.G, players.D) for p in net.parameters())
+    assert players.G.training and players.D.training
 
 
 @pytest.mark.parametrize(
@@ -328,12 +338,12 @@ def test_a_half_step_leaves_the_other_net_alone(rule: Alternating) -> None:
 )
 def test_a_controlled_step_leaves_the_other_net_alone(name: str, term: str, moved: str) -> None:
     rule = Controller()
-    state = fresh_state(rule)
-    nets = {"G": state.G, "D": state.D}
+    players = fresh_players(rule)
+    nets = {"G": players.G, "D": players.D}
     other = nets["D" if moved == "G" else "G"]
     mark_gradients(other)
     before = {key: weights(net) for key, net in nets.items()}
-    rule.update(name, term, state, LOSS, reals(6, 0), noise())
+    rule.update(name, term, players, LOSS, NONE, Batch(reals(6, 0)))
     assert untouched(other)
     assert {key: all_equal(before[key], weights(nets[key])) for key in nets} == {
         "G": moved != "G",
@@ -344,13 +354,13 @@ def test_a_controlled_step_leaves_the_other_net_alone(name: str, term: str, move
 
 def test_old_gradients_play_no_part() -> None:
     for rule in (Alternating(), Simultaneous(), Controller()):
-        states = [fresh_state(rule), fresh_state(rule)]
-        mark_gradients(states[1].G)
-        mark_gradients(states[1].D)
-        for state in states:
-            rule.step(state, LOSS, reals(6, 0), noise())
-        assert all_equal(weights(states[0].G), weights(states[1].G))
-        assert all_equal(weights(states[0].D), weights(states[1].D))
+        both = [fresh_players(rule), fresh_players(rule)]
+        mark_gradients(both[1].G)
+        mark_gradients(both[1].D)
+        for players in both:
+            rule.step(players, LOSS, NONE, Batch(reals(6, 0)))
+        assert all_equal(weights(both[0].G), weights(both[1].G))
+        assert all_equal(weights(both[0].D), weights(both[1].D))
 
 
 # What the nets are shown
@@ -364,23 +374,23 @@ class Shown:
     by_g: list[Tensor] = field(default_factory=list)
     g_training: list[bool] = field(default_factory=list)
 
-    def watch(self, state: State) -> Shown:
-        state.D.register_forward_hook(lambda m, x, y: self.to_d.append(x[0].detach().clone()))
+    def watch(self, players: Players) -> Shown:
+        players.D.register_forward_hook(lambda m, x, y: self.to_d.append(x[0].detach().clone()))
 
         def note(module: nn.Module, _: Any, output: Tensor) -> None:
             self.by_g.append(output.detach().clone())
             self.g_training.append(module.training)
 
-        state.G.register_forward_hook(note)
+        players.G.register_forward_hook(note)
         return self
 
 
 @pytest.mark.parametrize("first", ["discriminator", "generator"])
 def test_shared_fakes_are_the_very_fakes_that_g_is_trained_on(first: Any) -> None:
     rule = Alternating(first=first, fakes="shared")
-    state = fresh_state(rule)
-    shown = Shown().watch(state)
-    rule.step(state, LOSS, reals(6, 0), noise())
+    players = fresh_players(rule)
+    shown = Shown().watch(players)
+    rule.step(players, LOSS, NONE, Batch(reals(6, 0)))
     (made,) = shown.by_g
     places = [1, 2] if first == "discriminator" else [0, 2]
     assert len(shown.to_d) == 3
@@ -392,9 +402,9 @@ def test_shared_fakes_are_the_very_fakes_that_g_is_trained_on(first: Any) -> Non
 @pytest.mark.parametrize("first", ["discriminator", "generator"])
 def test_fresh_fakes_are_made_from_new_noise_for_each_update(first: Any) -> None:
     rule = Alternating(first=first, d_steps=3)
-    state = fresh_state(rule)
-    shown = Shown().watch(state)
-    rule.step(state, LOSS, reals(18, 0), noise())
+    players = fresh_players(rule)
+    shown = Shown().watch(players)
+    rule.step(players, LOSS, NONE, Batch(reals(18, 0)))
     assert len(shown.by_g) == 4
     assert all(not torch.equal(a, b) for a, b in itertools.combinations(shown.by_g, 2))
 
@@ -405,10 +415,10 @@ def test_fresh_fakes_are_made_from_new_noise_for_each_update(first: Any) -> None
 )
 def test_what_d_sees_at_once(d_batch: Any, sizes: list[int]) -> None:
     rule = Alternating(d_batch=d_batch)
-    state = fresh_state(rule)
-    shown = Shown().watch(state)
+    players = fresh_players(rule)
+    shown = Shown().watch(players)
     real = reals(8, 0)
-    rule.step(state, LOSS, real, noise())
+    rule.step(players, LOSS, NONE, Batch(real))
     assert [len(images) for images in shown.to_d] == sizes
     if d_batch == "merged":
         assert torch.equal(shown.to_d[0], torch.cat([real[:4], shown.by_g[0]]))
@@ -420,10 +430,10 @@ def test_what_d_sees_at_once(d_batch: Any, sizes: list[int]) -> None:
 def test_every_d_step_has_reals_of_its_own() -> None:
     rule = Alternating(d_steps=3)
     assert rule.batches_per_step == 3
-    state = fresh_state(rule)
-    shown = Shown().watch(state)
+    players = fresh_players(rule)
+    shown = Shown().watch(players)
     real = reals(12, 0)
-    rule.step(state, LOSS, real, noise())
+    rule.step(players, LOSS, NONE, Batch(real))
     assert torch.equal(torch.cat(shown.to_d[0:6:2]), real)
     assert [len(images) for images in shown.to_d] == [4] * 7
 
@@ -431,34 +441,34 @@ def test_every_d_step_has_reals_of_its_own() -> None:
 @pytest.mark.parametrize("num", [5, 2, 6])
 def test_a_short_last_batch_is_used_up(num: int) -> None:
     rule = Alternating(d_steps=3)
-    state = fresh_state(rule)
-    state.G[1] = nn.Identity()  # BatchNorm cannot train on one image
-    shown = Shown().watch(state)
+    players = fresh_players(rule)
+    players.G[1] = nn.Identity()  # BatchNorm cannot train on one image
+    shown = Shown().watch(players)
     real = reals(num, 0)
-    rule.step(state, LOSS, real, noise())
+    rule.step(players, LOSS, NONE, Batch(real))
     assert torch.equal(torch.cat(shown.to_d[0:-1:2]), real)
 
 
 def test_inference_fakes_leave_the_running_statistics_alone() -> None:
     for mode, moves in (("inference", False), ("training", True)):
         rule = Alternating(fake_mode=mode)  # type: ignore[arg-type]
-        state = fresh_state(rule)
-        shown = Shown().watch(state)
-        before = state.G[1].running_mean.clone()
-        rule.discriminator_steps(state, LOSS, [reals(6, 0)], None, noise())
-        assert torch.equal(before, state.G[1].running_mean) != moves
+        players = fresh_players(rule)
+        shown = Shown().watch(players)
+        before = players.G[1].running_mean.clone()
+        rule.discriminator_steps(players, LOSS, NONE, [Batch(reals(6, 0))], None)
+        assert torch.equal(before, players.G[1].running_mean) != moves
         assert shown.g_training == [moves]
-        assert state.G.training
-        before = state.G[1].running_mean.clone()
-        rule.generator_step(state, LOSS, 6, None, noise())
-        assert not torch.equal(before, state.G[1].running_mean)
+        assert players.G.training
+        before = players.G[1].running_mean.clone()
+        rule.generator_step(players, LOSS, Batch(reals(6, 0)), None)
+        assert not torch.equal(before, players.G[1].running_mean)
         assert shown.g_training[-1], "G trains in training mode"
 
 
 def test_simultaneous_makes_one_pass() -> None:
-    state = fresh_state(Simultaneous())
-    shown = Shown().watch(state)
-    Simultaneous().step(state, LOSS, reals(6, 0), noise())
+    players = fresh_players(Simultaneous())
+    shown = Shown().watch(players)
+    Simultaneous().step(players, LOSS, NONE, Batch(reals(6, 0)))
     assert len(shown.by_g) == 1
     assert len(shown.to_d) == 2
     assert torch.equal(shown.to_d[0], reals(6, 0)) and torch.equal(shown.to_d[1], shown.by_g[0])
@@ -471,13 +481,13 @@ def test_one_backward_pass_is_as_good_as_two(value: float, fake_target: float) -
     loss = NonSaturating(real_target=REAL_TARGET, fake_target=fake_target, generator_target=0.9)
     found: dict[bool, list[Tensor]] = {}
     for together in (False, True):
-        state = fresh_state(Simultaneous())
+        players = fresh_players(Simultaneous())
         with torch.no_grad():
-            state.D[3].weight *= 1e-3
-            state.D[3].bias.fill_(value)
-        state.judges_alone = together
-        Simultaneous().step(state, loss, reals(6, 0), noise())
-        found[together] = [p.grad for net in (state.G, state.D) for p in net.parameters()]
+            players.D[3].weight *= 1e-3
+            players.D[3].bias.fill_(value)
+        step = simultaneous if together else Simultaneous().step
+        step(players, loss, NONE, Batch(reals(6, 0)))
+        found[together] = [p.grad for net in (players.G, players.D) for p in net.parameters()]
     for one, two in zip(found[True], found[False], strict=True):
         assert one.isfinite().all()
         torch.testing.assert_close(one, two, rtol=1e-4, atol=1e-7 * float(two.abs().max()) + 1e-12)
@@ -498,11 +508,11 @@ class Passes(nn.Linear):
 
 def test_one_backward_pass_is_one_on_each_batch() -> None:
     for together, passes in ((False, 3), (True, 2)):
-        state = fresh_state(Simultaneous())
-        state.D[3] = Passes(5, 1)
-        state.judges_alone = together
-        Simultaneous().step(state, LOSS, reals(6, 0), noise())
-        assert state.D[3].backwards == passes
+        players = fresh_players(Simultaneous())
+        players.D[3] = Passes(5, 1)
+        step = simultaneous if together else Simultaneous().step
+        step(players, LOSS, NONE, Batch(reals(6, 0)))
+        assert players.D[3].backwards == passes
 
 
 def test_shared_fakes_are_judged_once_if_that_is_the_same() -> None:
@@ -510,17 +520,17 @@ def test_shared_fakes_are_judged_once_if_that_is_the_same() -> None:
     rule = Alternating(first="generator", fakes="shared")
     ends: list[list[Tensor]] = []
     for repeatably, passes in ((False, 3), (True, 2)):
-        state = fresh_state(rule)
-        state.D[1] = nn.Sequential(state.D[1], nn.BatchNorm1d(5, momentum=0.3))
-        state.judges_repeatably = repeatably
-        latents, shown = noise(), Shown().watch(state)
+        players = fresh_players(rule)
+        players.D[1] = nn.Sequential(players.D[1], nn.BatchNorm1d(5, momentum=0.3))
+        step = generator_first if repeatably else rule.step
+        shown = Shown().watch(players)
         for round_ in range(3):
-            scalars = rule.step(state, LOSS, reals(6, round_), latents)
+            scalars = step(players, LOSS, NONE, Batch(reals(6, round_)))
             assert len(shown.to_d) == passes * (round_ + 1)
-        norm = state.D[1][1]
+        norm = players.D[1][1]
         assert int(norm.num_batches_tracked) == 9
         ends.append(
-            [*weights(state.G), *weights(state.D), norm.running_mean, norm.running_var]
+            [*weights(players.G), *weights(players.D), norm.running_mean, norm.running_var]
             + [scalars[key] for key in sorted(scalars)]
         )
     for once, twice in zip(*ends, strict=True):
@@ -534,10 +544,10 @@ def test_shared_fakes_are_judged_once_if_that_is_the_same() -> None:
     "rule", [Alternating(), Alternating(d_batch="merged"), Simultaneous()], ids=str
 )
 def test_scalars_are_those_of_the_updates_own_passes(rule: Any) -> None:
-    state = fresh_state(rule)
-    hand, latents = Hand.of(state), noise()
+    players = fresh_players(rule)
+    hand = Hand.of(players)
     real = reals(6, 0)
-    scalars = rule.step(state, LOSS, real, latents)
+    scalars = rule.step(players, LOSS, NONE, Batch(real))
     if isinstance(rule, Alternating) and rule.d_batch == "merged":
         real = real[:3]
     fake = hand.G(hand.draw(len(real)), hand.g)
@@ -593,14 +603,14 @@ def counts(scalars: dict[str, Tensor]) -> tuple[int, int, int]:
 
 def test_the_first_iteration_takes_all_three_kinds_of_step() -> None:
     rule = Controller()
-    state = fresh_state(rule)
+    players = fresh_players(rule)
     with torch.no_grad():
-        for p in state.D.parameters():
+        for p in players.D.parameters():
             p.mul_(0.01)  # so that all logits are near 0, all losses near 0.69
-    scalars = rule.step(state, NonSaturating(), reals(6, 0), noise())
+    scalars = rule.step(players, NonSaturating(), NONE, Batch(reals(6, 0)))
     assert counts(scalars) == (1, 1, 1)
     for key in ("G/loss", "D/loss_real", "D/loss_fake"):
-        assert state.memory[key] == pytest.approx(0.693, abs=0.05)
+        assert players.memory[key] == pytest.approx(0.693, abs=0.05)
 
 
 @pytest.mark.parametrize(
@@ -618,18 +628,18 @@ def test_thresholds_decide_on_the_losses_seen_last(
     loss: Scripted, first: tuple[int, ...], second: tuple[int, ...]
 ) -> None:
     rule = Controller(d_fake_threshold=0.625, g_threshold=0.5, d_real_threshold=0.4375)
-    state = fresh_state(rule)
-    assert counts(rule.step(state, loss, reals(6, 0), noise())) == first
-    assert counts(rule.step(state, loss, reals(6, 1), noise())) == second
+    players = fresh_players(rule)
+    assert counts(rule.step(players, loss, NONE, Batch(reals(6, 0)))) == first
+    assert counts(rule.step(players, loss, NONE, Batch(reals(6, 1)))) == second
 
 
 def test_a_controller_that_nothing_moves_any_more_says_so() -> None:
     rule = Controller()
-    state = fresh_state(rule)
+    players = fresh_players(rule)
     still = Scripted(g=0.1, real=0.1, fake=0.1)
-    rule.step(state, still, reals(6, 0), noise())
+    rule.step(players, still, NONE, Batch(reals(6, 0)))
     with pytest.raises(RunError, match="threshold"):
-        rule.step(state, still, reals(6, 1), noise())
+        rule.step(players, still, NONE, Batch(reals(6, 1)))
 
 
 def test_the_controller_has_three_optimizers_with_moments_of_their_own() -> None:
@@ -637,32 +647,33 @@ def test_the_controller_has_three_optimizers_with_moments_of_their_own() -> None
     tables = config.read_recipe("mnist-classes").tables
     changes = [("latent.dims", 3), ("train.precision", "float32")]
     run = config.build(config.override(tables, changes))
-    state = new_state(run, (1, 8, 8), torch.device("cpu"))
-    assert set(state.optimizers) == {"G", "D_real", "D_fake"}
-    for name, net in (("G", state.G), ("D_real", state.D), ("D_fake", state.D)):
-        optimizer = state.optimizers[name]
+    players = new_state(run, (1, 8, 8), torch.device("cpu")).players
+    players.latent, players.stream = Noise(), torch.Generator().manual_seed(7)
+    assert set(players.optimizers) == {"G", "D_real", "D_fake"}
+    for name, net in (("G", players.G), ("D_real", players.D), ("D_fake", players.D)):
+        optimizer = players.optimizers[name]
         assert [id(p) for p in optimizer.parameters] == [id(p) for p in net.parameters()]
         assert optimizer.settings.learning_rate == 1e-4
         assert (optimizer.settings.beta_1, optimizer.settings.beta_2) == (0.9, 0.999)
 
-    state.D.eval()  # no dropout, so that the gradients can be told beforehand
-    real, latents = torch.rand(6, 1, 8, 8), noise()
-    state.memory |= {"G/loss": 0.0, "D/loss_real": 1.0, "D/loss_fake": 1.0}
+    players.D.eval()  # no dropout, so that the gradients can be told beforehand
+    real = torch.rand(6, 1, 8, 8)
+    players.memory |= {"G/loss": 0.0, "D/loss_real": 1.0, "D/loss_fake": 1.0}
     gradients = {}
-    inputs = list(state.D.parameters())
+    inputs = list(players.D.parameters())
     z = noise()(6).float()
-    fake = state.D(state.G(z))
+    fake = players.D(players.G(z))
     gradients["D_fake"] = torch.autograd.grad(F.softplus(fake).mean(), inputs)
-    moments = {name: state.optimizers[name].moments for name in ("D_fake", "D_real")}
+    moments = {name: players.optimizers[name].moments for name in ("D_fake", "D_real")}
     rule = Controller(g_threshold=100.0)
-    rule.step(state, NonSaturating(), real, lambda num: latents(num).float())
+    rule.step(players, NonSaturating(), NONE, Batch(real))
     places = range(len(inputs))
     moved = [moments["D_fake"][i]["exp_avg"] for i in places]
     torch.testing.assert_close(moved, [0.1 * g for g in gradients["D_fake"]], rtol=1e-3, atol=1e-7)
     others = [moments["D_real"][i]["exp_avg"] for i in places]
     assert not any(torch.allclose(a, b) for a, b in zip(moved, others, strict=True))
     assert all(moments[name][i]["step"] == 1 for name in moments for i in places)
-    assert not state.optimizers["G"].moments
+    assert not players.optimizers["G"].moments
 
 
 # Fused Adam
@@ -693,20 +704,20 @@ def test_fused_adam_takes_plain_adams_steps(rule: str, model: str) -> None:
     run = config.build(config.override(tables, changes))
     ends = []
     for fused in (True, False):
-        state = new_state(run, (1, 16, 16), torch.device("cpu"))
+        players = new_state(run, (1, 16, 16), torch.device("cpu")).players
+        players.latent, players.stream = Noise(), torch.Generator().manual_seed(7)
         if not fused:
             for name, net in run.update.optimizers.items():
-                parameters = (state.G if net == "G" else state.D).parameters()
-                state.optimizers[name] = torch.optim.Adam(
+                parameters = (players.G if net == "G" else players.D).parameters()
+                players.optimizers[name] = torch.optim.Adam(
                     parameters, lr=1e-3, betas=(0.5, 0.999), eps=0.01, foreach=False, fused=False
                 )
-        start = weights(state.G) + weights(state.D)
-        latents = single(noise())
+        start = weights(players.G) + weights(players.D)
         for i in range(2):
             real = torch.rand(4, 1, 16, 16, generator=torch.Generator().manual_seed(i))
-            run.update.step(state, run.loss, real, latents)
+            run.update.step(players, run.loss, NONE, Batch(real))
         ends.append(
-            [b - a for a, b in zip(start, weights(state.G) + weights(state.D), strict=True)]
+            [b - a for a, b in zip(start, weights(players.G) + weights(players.D), strict=True)]
         )
     for fused_change, plain_change in zip(*ends, strict=True):
         least = 1e-7 * plain_change.numel() ** 0.5

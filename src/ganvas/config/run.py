@@ -25,10 +25,12 @@ from pydantic import TypeAdapter, ValidationError
 from ganvas.config.sections import Evaluate, Optim, Output, Preprocess, Train, Watchdog
 from ganvas.errors import UsageError
 from ganvas.registry import (
+    AUGMENTATIONS,
     DATASETS,
     LATENTS,
     LOSSES,
     MODELS,
+    PENALTIES,
     UPDATES,
     Registry,
     closest,
@@ -36,7 +38,15 @@ from ganvas.registry import (
 )
 
 if TYPE_CHECKING:
-    from ganvas.protocols import Dataset, Latent, Loss, Model, UpdateRule
+    from ganvas.protocols import (
+        Augmentation,
+        Dataset,
+        Latent,
+        Loss,
+        Model,
+        Penalty,
+        UpdateRule,
+    )
 
 Tables = dict[str, Any]
 """A run as TOML tables: section -> setting -> value."""
@@ -53,6 +63,8 @@ class Run:
     model: Model
     latent: Latent
     loss: Loss
+    penalty: Penalty
+    augment: Augmentation
     update: UpdateRule
     optim: Optim
     train: Train
@@ -66,8 +78,12 @@ COMPONENTS: Final[dict[str, Registry]] = {
     "model": MODELS,
     "latent": LATENTS,
     "loss": LOSSES,
+    "penalty": PENALTIES,
+    "augment": AUGMENTATIONS,
     "update": UPDATES,
 }
+DEFAULTS: Final = {"penalty": {"name": "none"}, "augment": {"name": "none"}}
+"""Components of a run whose tables lack the section."""
 SECTIONS: Final[dict[str, type[Any]]] = {
     "preprocess": Preprocess,
     "optim": Optim,
@@ -89,6 +105,7 @@ def build(tables: Mapping[str, Any]) -> Run:
     for section in tables:
         if section not in known:
             raise UsageError(f"unknown section '{section}': {closest(section, known)}")
+    tables = {**DEFAULTS, **tables}
     for section in COMPONENTS:
         if not isinstance(tables.get(section), Mapping) or "name" not in tables[section]:
             raise UsageError(

@@ -7,8 +7,8 @@ go after. So weights carry over from TensorFlow as they are.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
-from typing import Any, Final
+from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -189,60 +189,6 @@ class Logits(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         return x.reshape(-1)
-
-
-_PLAIN_LAYERS: Final = (
-    nn.Sequential, nn.Linear, nn.Conv2d, nn.ConvTranspose2d, SameConv2d, SameConvTranspose2d,
-    nn.Flatten, Flatten, ToImage, Logits, nn.MaxPool2d, nn.AvgPool2d, nn.ReLU, nn.LeakyReLU,
-    nn.Tanh, nn.Sigmoid, nn.Identity,
-)  # fmt: skip
-_DROPOUTS: Final = (nn.Dropout, Dropout)
-_BATCH_NORMS: Final = (nn.BatchNorm1d, nn.BatchNorm2d)
-
-
-def judges_alone(D: nn.Module) -> bool:
-    """Whether D is known to make each image's logit of that image alone: it has no BatchNorm."""
-    return all(type(module) in _PLAIN_LAYERS + _DROPOUTS for module in D.modules())
-
-
-def judges_repeatably(D: nn.Module) -> bool:
-    """Whether D is known to judge a batch the same way twice: it has no dropout."""
-    return all(type(module) in _PLAIN_LAYERS + _BATCH_NORMS for module in D.modules())
-
-
-class CountedAgain:
-    """Has one pass through a net counted a second time in BatchNorm's running statistics.
-
-    A pass changes a statistic r with momentum m to (1 - m) r + m b, where b is the batch's. Inside
-    the context m b is noted, and `count` makes that change once more.
-    """
-
-    def __init__(self, net: nn.Module) -> None:
-        self._norms = [m for m in net.modules() if isinstance(m, _BATCH_NORMS)]
-
-    def __enter__(self) -> CountedAgain:
-        self._noted = [kept * value for value, kept in self._statistics()]
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        pairs = zip(self._statistics(), self._noted, strict=True)
-        self._noted = [value - noted for (value, _), noted in pairs]
-
-    def count(self) -> None:
-        for (value, kept), noted in zip(self._statistics(), self._noted, strict=True):
-            value.mul_(kept).add_(noted)
-        for norm in self._norms:
-            if norm.num_batches_tracked is not None:
-                norm.num_batches_tracked.add_(1)
-
-    def _statistics(self) -> Iterator[tuple[Tensor, float]]:
-        """Each running statistic and the share of it that a pass keeps."""
-        for norm in self._norms:
-            if norm.track_running_stats and norm.training:
-                assert norm.momentum is not None, "cumulative averages are not among the models"
-                assert norm.running_mean is not None and norm.running_var is not None
-                yield norm.running_mean, 1 - norm.momentum
-                yield norm.running_var, 1 - norm.momentum
 
 
 def glorot(net: nn.Module) -> nn.Module:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from typing import Final
 
 from ganvas.config import Train
@@ -17,10 +18,10 @@ MEASURED: Final = 0.02
 """Share of the minutes after which the first forecast is made."""
 
 
-class Length:
+class Ending:
     """A run's length. With minutes, `total` is a forecast until the time is up.
 
-    The minutes began at `begun` (of time.perf_counter), but for the seconds `used` in earlier
+    The minutes began at `begun` (of `clock`), but for the seconds `used` in earlier
     sittings. The last step is the one after which what is due at the end can still be written in
     time; `longest` is what is known of that before anything was due.
     """
@@ -32,25 +33,27 @@ class Length:
         state: State,
         begun: float,
         *,
+        clock: Callable[[], float] = time.perf_counter,
         used: float = 0.0,
         longest: float = 0.0,
     ) -> None:
         self.total = lengths.total_steps(train)
         """Steps, in all sittings; None until they can be told."""
         self._state = state
+        self._clock = clock
         self._longest = longest
         self._deadline: float | None = None
         if train.minutes is not None:
             self._budget = 60 * train.minutes
             self._deadline = begun + self._budget - used
-            self._first_step, self._start = state.step, time.perf_counter()
+            self._first_step, self._start = state.step, self._clock()
 
     def over(self) -> bool:
         """Whether the step that was just made is the last one."""
         state = self._state
         if self._deadline is None:
             return state.step == self.total
-        if state.step and time.perf_counter() >= self._deadline - self._reserve():
+        if state.step and self._clock() >= self._deadline - self._reserve():
             state.memory["over"] = 1.0  # a run that ended is not lengthened by resuming it
         if "over" in state.memory:
             self.total = state.step
@@ -65,7 +68,7 @@ class Length:
 
         None if the length is a number of steps, or the forecast is not the first.
         """
-        now, steps = time.perf_counter(), self._state.step
+        now, steps = self._clock(), self._state.step
         if self._deadline is None or "over" in self._state.memory:
             return None
         elapsed = now - self._start

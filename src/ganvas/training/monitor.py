@@ -6,7 +6,6 @@ import math
 import re
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -28,8 +27,10 @@ from ganvas.metrics.rows import TRIAL, Comparison, Row, most
 from ganvas.pixels import ImageSet, Shape
 from ganvas.registry import closest
 from ganvas.rundir import RunFolder
+from ganvas.training.checkpoint import load_checkpoint
+from ganvas.training.compute.device import own_randomness
 from ganvas.training.progress import Reporter
-from ganvas.training.state import State, is_finite, load_checkpoint, new_state
+from ganvas.training.state import State, is_finite, new_state
 
 SHARE: Final = 0.05
 """Of the training time, what `auto` spends at most."""
@@ -301,15 +302,15 @@ class Evaluation:
 
         Neither the nets nor any stream of random numbers change.
         """
-        if not is_finite(self.state.G):
+        if not is_finite(self.state.sampler):
             return False
         began = time.perf_counter()
         step = self.state.step
         images = self.lengths.images_at(step)
-        with self._own_randomness():
-            generator = snapshot(self.run, self.state.G, self.plan.shape, images)
+        with own_randomness(self.state.device):
+            generator = snapshot(self.run, self.state.sampler, self.plan.shape, images)
         if step not in self.rows:
-            generator.net.to(self.state.latents.device)
+            generator.net.to(self.state.device)
             comparisons = [task.comparison for task in self.plan.tasks]
             fakes = generator.sample(max(c.num for c in comparisons), comparisons[0].seed)
             generator.net.cpu()
@@ -330,13 +331,6 @@ class Evaluation:
         self._cost = time.perf_counter() - began
         self.state.evaluation_seconds += self._cost
         return is_best
-
-    def _own_randomness(self) -> AbstractContextManager[None]:
-        device = self.state.latents.device
-        forked: AbstractContextManager[None] = torch.random.fork_rng(
-            [device] if device.type == "cuda" else []
-        )
-        return forked
 
     def _write(self, step: int, measured: list[Row]) -> None:
         self.rows[step] = measured
@@ -403,15 +397,15 @@ class Evaluation:
                     return step
             except UsageError:
                 pass  # none yet, or half of one
-            shape, device = self.plan.shape, self.state.latents.device
-            with self._own_randomness():
+            shape, device = self.plan.shape, self.state.device
+            with own_randomness(self.state.device):
                 then = new_state(self.run, shape, device)
                 try:
                     load_checkpoint(then, self.folder.checkpoint(step))
                 except UsageError:
                     continue
                 save_generator(
-                    self.folder.best, self.run, snapshot(self.run, then.G, shape, images)
+                    self.folder.best, self.run, snapshot(self.run, then.sampler, shape, images)
                 )
             return step
         return None

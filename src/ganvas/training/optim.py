@@ -9,6 +9,7 @@ from torch import Tensor
 from torch.optim.adam import adam
 
 from ganvas.config import AdamSettings
+from ganvas.schedules import Schedule, constant
 
 
 class Adam:
@@ -21,6 +22,13 @@ class Adam:
     def __init__(self, parameters: Iterable[Tensor], settings: AdamSettings) -> None:
         self.parameters = list(parameters)
         self.settings = settings
+        self.schedule: Schedule = constant(settings.learning_rate)
+        """The step size by the number of real images seen."""
+        self._rate = settings.learning_rate
+        self._rate_on_device: Tensor | None = None  # which a captured step reads anew each time
+        if any(parameter.is_cuda for parameter in self.parameters):
+            device = self.parameters[0].device
+            self._rate_on_device = torch.tensor(self._rate, device=device)
         self.moments: dict[int, dict[str, Tensor]] = {}
         """By a parameter's place: its number of steps, mean gradient and mean squared gradient.
         A parameter without a gradient so far has none."""
@@ -28,6 +36,14 @@ class Adam:
     def zero_grad(self) -> None:
         for parameter in self.parameters:
             parameter.grad = None
+
+    def follow(self, images: int) -> None:
+        """Take the step size that the schedule has for so many real images seen."""
+        if (rate := self.schedule(images)) == self._rate:
+            return
+        self._rate = rate
+        if self._rate_on_device is not None:
+            self._rate_on_device.fill_(rate)
 
     @torch.no_grad()
     def step(self) -> None:
@@ -50,7 +66,7 @@ class Adam:
             [one["step"] for one in moments],
             fused=True,
             amsgrad=False,
-            lr=self.settings.learning_rate,
+            lr=self._rate if self._rate_on_device is None else self._rate_on_device,
             beta1=self.settings.beta_1,
             beta2=self.settings.beta_2,
             eps=self.settings.eps,

@@ -7,24 +7,31 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.utils.tensorboard import SummaryWriter
 
+from ganvas.batch import Latents
 from ganvas.config import Run
 from ganvas.config.length import Lengths
 from ganvas.data.loader import Loader
 from ganvas.data.prepare import load_images
+from ganvas.data.store import Store
 from ganvas.errors import UsageError
 from ganvas.images import grid, scale_for, write_png
 from ganvas.pixels import ImageSet, Pixels, fingerprint
+from ganvas.protocols import takes_labels
 from ganvas.rundir import RunFolder
 from ganvas.seeds import stream
+from ganvas.training.checkpoint import load_checkpoint
 from ganvas.training.compute.graph import check_device
 from ganvas.training.environment import environment
+from ganvas.training.joint import Step, fewest_passes
 from ganvas.training.monitor import Evaluation, make_plan
 from ganvas.training.progress import Reporter
-from ganvas.training.state import State, load_checkpoint, new_state
+from ganvas.training.state import State, new_state
 from ganvas.training.updates import Alternating
 
 
@@ -38,9 +45,15 @@ class Session:
     data: ImageSet
     state: State
     loader: Loader
+    step: Step
+    """A step of the update rule, in the fewest passes."""
     reals: Pixels
     """The images of reals.png."""
-    grid_latents: Tensor
+    real_labels: Tensor | None
+    """Their classes, if the model takes labels."""
+    grid_latents: Latents
+    num_classes: int
+    """Classes that the nets are told; 0 if the model takes no labels."""
     events: SummaryWriter
     logged: int
     """Up to this step the log is there already: the newest checkpoint's, on resuming."""
@@ -60,11 +73,12 @@ def open_session(
     check_device(run, device)
     data = load_images(run.data, run.preprocess, "train", data_root)
     lengths = Lengths.of(run, len(data))
-    state = new_state(run, data.shape, device)
+    num_classes = data.num_classes if takes_labels(run.model) else 0
+    state = new_state(run, data.shape, device, num_classes)
     _check_last_batch(run, lengths, state)
     plan = make_plan(run, data, data_root)
     about_data = {"images": len(data), "shape": data.shape, "sha256": fingerprint(data.images)}
-    record = environment(device, state.precision, about_data)
+    record = environment(device, state.players.precision, about_data)
     logged = 0
     if resume:
         _check_environment(folder, record, reporter)
@@ -75,8 +89,11 @@ def open_session(
         folder.rewind(logged)
     else:
         folder.create(run, record)
-    reals = _some_reals(run, data)
-    write_sheet(folder.reals, run, reals)
+    store = Store(data, device, with_labels=takes_labels(run.model))
+    shown = _some(run, len(data))
+    reals = data.images[shown]
+    sheet = grid(reals, *run.output.grid)
+    write_png(folder.reals, sheet, scale_for(sheet.shape[1]))
     events = SummaryWriter(str(folder.path), purge_step=logged + 1 if resume else None)
     return Session(
         run=run,
@@ -85,29 +102,15 @@ def open_session(
         data=data,
         reals=reals,
         state=state,
-        loader=Loader(
-            data.images, lengths, run.train.order, run.seed, run.model.value_range, device
-        ),
-        grid_latents=_grid_latents(run).to(device),
+        loader=Loader(store, lengths, run.train.order, run.seed, run.model.value_range),
+        step=_step(run, state),
+        real_labels=store.labels(torch.from_numpy(shown).to(device)),
+        grid_latents=_grid_latents(run, device, num_classes),
+        num_classes=num_classes,
         events=events,
         logged=logged,
         evaluation=Evaluation(run, folder, plan, lengths, state, events, logged),
     )
-
-
-def device_of(name: str) -> torch.device:
-    """The device a config names; UsageError if this machine has none such."""
-    if name == "auto":
-        accelerator = torch.accelerator.current_accelerator(check_available=True)
-        return accelerator or torch.device("cpu")
-    try:
-        torch.empty(0, device=name)
-        return torch.device(name)
-    except (RuntimeError, AssertionError):
-        raise UsageError(
-            f"--device: found '{name}', which this machine does not have; "
-            "allowed: auto, cpu, or an accelerator that it has (cuda, mps)"
-        ) from None
 
 
 def _check_last_batch(run: Run, lengths: Lengths, state: State) -> None:
@@ -118,7 +121,7 @@ def _check_last_batch(run: Run, lengths: Lengths, state: State) -> None:
         smallest //= 2  # D's fakes are half a batch
     norms = (nn.BatchNorm1d, nn.BatchNorm2d)
     if smallest < 2 and any(
-        isinstance(m, norms) for net in (state.G, state.D) for m in net.modules()
+        isinstance(m, norms) for net in (state.players.G, state.players.D) for m in net.modules()
     ):
         raise UsageError(
             f"--batch-size: found {run.train.batch_size}; that leaves a batch of one image, which "
@@ -143,20 +146,25 @@ def _check_environment(folder: RunFolder, record: Mapping[str, Any], reporter: R
         )
 
 
-def _grid_latents(run: Run) -> Tensor:
+def _step(run: Run, state: State) -> Step:
+    if not run.train.shared_passes:
+        return run.update.step
+    return fewest_passes(run.update, run.loss, run.penalty, state.players.D)
+
+
+def _grid_latents(run: Run, device: torch.device, num_classes: int) -> Latents:
+    """What sample sheets are drawn from; with labels, a class a row."""
     rows, columns = run.output.grid
     rng = torch.Generator().manual_seed(stream(run.seed, "grid"))
-    return run.latent.sample(rows * columns, rng)
+    z = run.latent.sample(rows * columns, rng).to(device)
+    if not num_classes:
+        return Latents(z)
+    return Latents(z, torch.arange(rows * columns, device=device) // columns % num_classes)
 
 
-def _some_reals(run: Run, data: ImageSet) -> Pixels:
+def _some(run: Run, num: int) -> NDArray[np.int64]:
+    """The training images that reals.png shows."""
     rows, columns = run.output.grid
     rng = torch.Generator().manual_seed(stream(run.seed, "reals"))
-    chosen: Pixels = data.images[torch.randperm(len(data), generator=rng)[: rows * columns].numpy()]
+    chosen: NDArray[np.int64] = torch.randperm(num, generator=rng)[: rows * columns].numpy()
     return chosen
-
-
-def write_sheet(path: Path, run: Run, images: Pixels) -> Pixels:
-    sheet = grid(images, *run.output.grid)
-    write_png(path, sheet, scale_for(sheet.shape[1]))
-    return sheet

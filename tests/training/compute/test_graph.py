@@ -34,7 +34,8 @@ from ganvas.training.compute.graph import (
     obstacle,
     step,
 )
-from ganvas.training.state import State, load_checkpoint, new_state, save_checkpoint
+from ganvas.training.checkpoint import load_checkpoint, save_checkpoint
+from ganvas.training.state import State, new_state
 from ganvas.training.updates import inference
 
 CPU = torch.device("cpu")
@@ -86,7 +87,7 @@ def plain_loop(run: Run, num: int) -> tuple[State, dict[str, list[float]]]:
     for _, indices in zip(range(num), loader.batches(0), strict=False):
         real = to_float(images[indices], *run.model.value_range)
         scalars = run.update.step(
-            state, run.loss, real, lambda n: run.latent.sample(n, state.latents)
+            state, run.loss, real, lambda n: run.latent.sample(n, state.players.stream)
         )
         for key, value in scalars.items():
             curves.setdefault(key, []).append(value.item())
@@ -98,10 +99,10 @@ def everything(state: State) -> dict[str, Tensor]:
     """All tensors that a step changes, by name."""
     found = {
         f"{name}.{key}": value
-        for name, net in (("G", state.G), ("D", state.D))
+        for name, net in (("G", state.players.G), ("D", state.players.D))
         for key, value in net.state_dict().items()
     }
-    for name, optimizer in state.optimizers.items():
+    for name, optimizer in state.players.optimizers.items():
         for index, moments in optimizer.moments.items():
             found |= {f"{name}.{index}.{key}": value for key, value in moments.items()}
     return found | {f"sums.{key}": value for key, value in state.sums.items()}
@@ -203,7 +204,7 @@ def test_a_step_finds_every_tensor_where_the_step_before_left_it(
         for _ in range(4):
             steps.take()
         state.clear_sums()
-        draw_sheet(state.G, latents, run.model)
+        draw_sheet(state.players.G, latents, run.model)
         save_checkpoint(state, tmp_path / "checkpoint")
     assert {key: value.data_ptr() for key, value in everything(state).items()} == places
     assert all(key in places for key in ("G.0.exp_avg", "D.0.step", "sums.G/loss"))
@@ -407,7 +408,7 @@ def test_the_first_steps_are_steps_of_the_run(cuda: torch.device) -> None:
             state, loader = begin(run, cuda)
             steps = take(run, state, loader, num)
             assert is_replaying(steps) == (run.train.cuda_graphs and num > WARM_UP)
-            for optimizer in state.optimizers.values():
+            for optimizer in state.players.optimizers.values():
                 assert float(optimizer.moments[0]["step"]) == num
             states.append(state)
         assert_close(*states, begin(graphs("alternating")[0], cuda)[0])
@@ -462,8 +463,8 @@ def test_what_goes_on_between_replays_changes_nothing(cuda: torch.device, tmp_pa
         for _ in range(40):
             steps.take()
             if busy:
-                draw_sheet(state.G, latents, run.model)
-                with torch.no_grad(), inference(state.D, True):
+                draw_sheet(state.players.G, latents, run.model)
+                with torch.no_grad(), inference(state.players.D, True):
                     state.judge(torch.zeros(8, *SHAPE, device=cuda))
                 torch.full((1 << 20,), float("nan"), device=cuda)  # over whatever memory is free
                 save_checkpoint(state, tmp_path / "checkpoint")

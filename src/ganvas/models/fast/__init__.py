@@ -1,1 +1,1 @@
-
+"""Layers in exact forms that are faster, and the switch between the forms."""

@@ -1,1 +1,1 @@
-
+"""How a run is computed: device, precision, process, captured steps."""

@@ -1,17 +1,16 @@
 """One training step after another; on CUDA, if asked, as replays of a captured one.
 
-A step's work on the device is one function, `step`, which reads its image indices from a buffer
-and finds everything else where it was the step before: weights, moments, statistics and sums are
-changed in place. On a processor it is called. On CUDA, with `train.cuda_graphs`, it is called for
-the first few steps, then captured in a CUDA graph, and from there on a step is one copy of indices
-and one replay: the same kernels on the same memory, without Python in between.
+A step's work on the device reads its image indices from a buffer and finds everything else where
+it was the step before: weights, moments, statistics and sums are changed in place. On a processor
+it is called. On CUDA, with `train.cuda_graphs`, it is called for the first few steps, then captured
+in a CUDA graph, and from there on a step is one copy of indices and one replay: the same kernels on
+the same memory, without Python in between.
 """
 
 from __future__ import annotations
 
 import gc
 from collections.abc import Callable
-from functools import partial
 from typing import Final
 
 import torch
@@ -20,6 +19,7 @@ from torch import Tensor
 from ganvas.config import COMPONENTS, Run
 from ganvas.data.loader import Loader
 from ganvas.errors import RunError, UsageError
+from ganvas.training.joint import Step
 from ganvas.training.state import State
 
 WARM_UP: Final = 3
@@ -27,43 +27,35 @@ WARM_UP: Final = 3
 torch.cuda.make_graphed_callables takes. They are steps of the run like any other."""
 
 
-def step(run: Run, state: State, loader: Loader, indices: Tensor) -> None:
-    """All that the device does in a step: gather real images, update the nets, sum the scalars."""
-
-    def latents(num: int) -> Tensor:
-        return run.latent.sample(num, state.latents)
-
-    state.accumulate(run.update.step(state, run.loss, loader.images(indices), latents))
-
-
 class Steps:
     """The steps of a run from where its state is; all of them work on the same state."""
 
-    def __init__(self, run: Run, state: State, loader: Loader) -> None:
-        self._state = state
-        self._batches = loader.batches(state.step)
-        device = state.latents.device
-        self._indices = torch.zeros(loader.batch_size, dtype=torch.int64, device=device)
-        self._step = partial(step, run, state, loader)
-        self._full_step: Callable[[], None] = partial(self._step, self._indices)
+    def __init__(self, run: Run, state: State, loader: Loader, step: Step) -> None:
+        self._run, self._state, self._loader, self._step = run, state, loader, step
+        self._order = loader.indices(state.step)
+        self._indices = torch.zeros(loader.batch_size, dtype=torch.int64, device=state.device)
+        self._captured: Captured | None = None
         if run.train.cuda_graphs and not obstacle(run):
-            self._full_step = Captured(self._full_step, state)
+            self._captured = Captured(lambda: self._play(self._indices), state)
 
-    def take(self) -> None:
-        """Take one step. Nothing waits for the device."""
-        batch = next(self._batches)
-        if len(batch) == len(self._indices):
-            self._indices.copy_(batch)
-            self._full_step()
-        else:  # the short one at the end of an epoch
-            self._step(batch)
+    def take(self, images: int) -> None:
+        """Take one step, after so many real images seen. Nothing waits for the device."""
+        for optimizer in self._state.players.optimizers.values():
+            optimizer.follow(images)
+        indices = next(self._order)
+        if self._captured and len(indices) == len(self._indices):
+            self._indices.copy_(indices)
+            self._captured()
+        else:  # no capture, or the short batch at the end of an epoch
+            self._play(indices)
         self._state.step += 1
         self._state.summed += 1
 
-    def wait(self) -> None:
-        """Wait until the device has done the steps taken, so that a clock can be read."""
-        if self._indices.device.type != "cpu":
-            torch.accelerator.synchronize(self._indices.device)
+    def _play(self, indices: Tensor) -> None:
+        """All that the device does in a step: gather real images, update the nets, sum scalars."""
+        run, state = self._run, self._state
+        batch = self._loader.batch(indices)
+        state.accumulate(self._step(state.players, run.loss, run.penalty, batch))
 
 
 def check_device(run: Run, device: torch.device) -> None:
@@ -103,7 +95,7 @@ class Captured:
         self._state = state
         self._calls = 0
         self._graph: torch.cuda.CUDAGraph | None = None
-        self._stream = torch.cuda.Stream(state.latents.device)  # type: ignore[no-untyped-call]
+        self._stream = torch.cuda.Stream(state.device)  # type: ignore[no-untyped-call]
 
     def __call__(self) -> None:
         if self._graph is None and self._calls < WARM_UP:
@@ -127,7 +119,7 @@ class Captured:
         device = self._stream.device  # the graph registers its default generator
         with torch.cuda.device(device), torch.cuda.stream(self._stream):
             graph = torch.cuda.CUDAGraph()
-            graph.register_generator_state(self._state.latents)
+            graph.register_generator_state(self._state.players.stream)
             try:
                 with torch.cuda.graph(graph, stream=self._stream):
                     self._work()

@@ -17,7 +17,8 @@ from safetensors.torch import load_file, save_file
 from ganvas import config
 from ganvas.config import Run
 from ganvas.errors import RunError, UsageError
-from ganvas.training.state import State, load_checkpoint, new_state, save_checkpoint
+from ganvas.training.checkpoint import load_checkpoint, save_checkpoint
+from ganvas.training.state import State, new_state
 
 CPU = torch.device("cpu")
 SHAPE = (1, 8, 8)
@@ -36,7 +37,7 @@ def train(run: Run, state: State, steps: int) -> None:
         rng = torch.Generator().manual_seed(state.step)
         real = torch.rand(6, *SHAPE, generator=rng)
         scalars = run.update.step(
-            state, run.loss, real, lambda num: run.latent.sample(num, state.latents)
+            state, run.loss, real, lambda num: run.latent.sample(num, state.players.stream)
         )
         state.step += 1
         state.accumulate(scalars)
@@ -57,16 +58,16 @@ def everything(state: State) -> dict[str, Any]:
     """All that a state holds, as plain values that can be compared."""
     found: dict[str, Any] = {
         f"{name}.{key}": value.tolist()
-        for name, net in (("G", state.G), ("D", state.D))
+        for name, net in (("G", state.players.G), ("D", state.players.D))
         for key, value in net.state_dict().items()
     }
-    for name, optimizer in state.optimizers.items():
+    for name, optimizer in state.players.optimizers.items():
         for index, moments in optimizer.moments.items():
             found |= {f"{name}.{index}.{key}": value.tolist() for key, value in moments.items()}
     found["sums"] = {key: value.item() for key, value in state.sums.items()}
     found["counters"] = (state.step, state.seconds, state.logged_seconds, state.summed)
     found["memory"] = dict(state.memory)
-    found["latents"] = state.latents.get_state().tolist()
+    found["latents"] = state.players.stream.get_state().tolist()
     found["rng"] = torch.get_rng_state().tolist()
     return found
 
@@ -92,9 +93,9 @@ def test_a_checkpoint_brings_everything_back_bit_for_bit(
     assert everything(other) == expected
     train(run, other, 2)
     assert everything(other) == expected_later
-    assert {key: len(o.moments) > 0 for key, o in other.optimizers.items()} == dict.fromkeys(
-        run.update.optimizers, True
-    )
+    assert {
+        key: len(o.moments) > 0 for key, o in other.players.optimizers.items()
+    } == dict.fromkeys(run.update.optimizers, True)
 
 
 def test_saving_changes_nothing(trained: tuple[Run, State], tmp_path: Path) -> None:
@@ -129,7 +130,7 @@ def test_moments_come_back_in_their_parameters_layout(update: str, tmp_path: Pat
     train(run, state, 1)
     save_checkpoint(state, tmp_path / "step-1")
     load_checkpoint(state, tmp_path / "step-1")
-    for optimizer in state.optimizers.values():
+    for optimizer in state.players.optimizers.values():
         assert optimizer.moments
         for place, moments in optimizer.moments.items():
             for key in ("exp_avg", "exp_avg_sq"):

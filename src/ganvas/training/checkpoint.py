@@ -1,0 +1,141 @@
+"""The state of a run on disk, to go on from.
+
+A checkpoint is a folder with `state.safetensors` and `state.json`, written aside, flushed and
+renamed as a whole, so that it either exists completely or not at all.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+from pathlib import Path
+from typing import Any, Final
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save
+from torch import Tensor
+
+from ganvas.errors import UsageError
+from ganvas.files import sync_folder, write_file, writing
+from ganvas.training.state import State
+
+FORMAT: Final = 1
+_WEIGHTS, _COUNTERS = "state.safetensors", "state.json"
+
+
+def save_checkpoint(state: State, folder: Path) -> None:
+    """Write the whole state as the folder `folder`, or leave nothing there.
+
+    Raises:
+        RunError: the disk is full or the folder not writable.
+    """
+    tensors, counters = _pack(state)
+    weights = save(tensors)
+    counters["sha256"] = hashlib.sha256(weights).hexdigest()
+    aside = folder.with_name(f".{folder.name}.{os.getpid()}")
+    try:
+        write_file(aside / _WEIGHTS, weights)
+        write_file(aside / _COUNTERS, json.dumps(counters, indent=1).encode())
+        with writing(folder):
+            if folder.exists():  # the same state, written before a crash or a resume
+                shutil.rmtree(folder)
+            os.rename(aside, folder)
+            sync_folder(folder.parent)
+    finally:
+        shutil.rmtree(aside, ignore_errors=True)
+
+
+def load_checkpoint(state: State, folder: Path) -> None:
+    """Put the state back that `save_checkpoint` wrote, bit for bit.
+
+    Raises:
+        UsageError: the checkpoint is missing, damaged, or of another run.
+    """
+    try:
+        counters = json.loads((folder / _COUNTERS).read_text())
+        weights = (folder / _WEIGHTS).read_bytes()
+        damaged = hashlib.sha256(weights).hexdigest() != counters["sha256"]
+        tensors = {} if damaged else load_file(folder / _WEIGHTS)
+    except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
+        raise UsageError(
+            f"checkpoint '{folder}' cannot be read: {error}; resume from another one"
+        ) from None
+    if damaged:
+        raise UsageError(
+            f"checkpoint '{folder}' is damaged: its SHA-256 is not the recorded one; "
+            "resume from another one"
+        )
+    if counters.get("format") != FORMAT:
+        raise UsageError(
+            f"checkpoint '{folder}' has format {counters.get('format')}; "
+            f"this version reads {FORMAT}"
+        )
+    try:
+        _unpack(state, tensors, counters)
+    except (LookupError, RuntimeError, TypeError, ValueError) as error:
+        first_line = str(error).splitlines()[0]
+        raise UsageError(f"checkpoint '{folder}' does not fit this run: {first_line}") from None
+
+
+def _pack(state: State) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    players = state.players
+    tensors: dict[str, Tensor] = {
+        "rng.cpu": torch.get_rng_state(),
+        "rng.latents": state.players.stream.get_state(),
+    }
+    if state.device.type == "cuda":
+        tensors["rng.cuda"] = torch.cuda.get_rng_state(state.device)
+    for name, net in (("G", players.G), ("D", players.D)):
+        tensors |= {f"{name}.{key}": value for key, value in net.state_dict().items()}
+    for name, optimizer in players.optimizers.items():
+        for index, moments in optimizer.moments.items():
+            tensors |= {f"optimizer.{name}.{index}.{key}": value for key, value in moments.items()}
+    tensors |= {f"sums.{key}": value for key, value in state.sums.items()}
+    counters = {
+        "format": FORMAT,
+        "step": state.step,
+        "seconds": state.seconds,
+        "logged_seconds": state.logged_seconds,
+        "evaluation_seconds": state.evaluation_seconds,
+        "summed": state.summed,
+        "memory": state.memory,
+    }
+    return {key: value.detach().cpu().contiguous() for key, value in tensors.items()}, counters
+
+
+def _unpack(state: State, tensors: dict[str, Tensor], counters: dict[str, Any]) -> None:
+    players, device = state.players, state.device
+    names = {key.split(".")[1] for key in tensors if key.startswith("optimizer.")}
+    if unknown := sorted(names - set(players.optimizers)):
+        raise ValueError(
+            f"it has an optimizer {unknown[0]}, the run {', '.join(players.optimizers)}"
+        )
+    for name, net in (("G", players.G), ("D", players.D)):
+        net.load_state_dict(_under(tensors, f"{name}."))
+    for name, optimizer in players.optimizers.items():
+        moments: dict[int, dict[str, Tensor]] = {}
+        for key, value in _under(tensors, f"optimizer.{name}.").items():
+            index, _, moment = key.partition(".")
+            moments.setdefault(int(index), {})[moment] = value
+        optimizer.load(moments)
+    sums = _under(tensors, "sums.")
+    state.sums = {key: value.to(device, copy=True) for key, value in sums.items()}
+    state.step, state.seconds = counters["step"], counters["seconds"]
+    state.logged_seconds = counters["logged_seconds"]
+    state.evaluation_seconds = counters.get("evaluation_seconds", 0.0)
+    state.summed = counters["summed"]
+    state.memory.clear()  # which the players share
+    state.memory.update(counters["memory"])
+    torch.set_rng_state(tensors["rng.cpu"])
+    players.stream.set_state(tensors["rng.latents"])
+    if device.type == "cuda":
+        torch.cuda.set_rng_state(tensors["rng.cuda"], device)
+
+
+def _under(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    return {
+        key.removeprefix(prefix): value for key, value in tensors.items() if key.startswith(prefix)
+    }
