@@ -18,6 +18,7 @@ from safetensors.torch import load_file, save_file
 
 import ganvas
 from ganvas import config
+from ganvas.batch import Latents
 from ganvas.errors import UsageError
 from ganvas.generator import GROUP, draw_sheet, load, with_standing_statistics
 
@@ -89,7 +90,7 @@ def test_a_walk_stops_at_latents_of_its_seed(tiny_run: Path) -> None:
     source = load(tiny_run)
     points = source.latent.sample(4, torch.Generator().manual_seed(stream(2, "walk")))
     frames = source.walk(frames=40, stops=4, seed=2)
-    assert np.array_equal(frames[::10], source(points))
+    assert np.array_equal(frames[::10], source(Latents(points)))
 
 
 def test_a_walk_needs_a_frame_for_each_stop(tiny_run: Path) -> None:
@@ -120,7 +121,7 @@ def test_sheets_use_the_statistics_that_the_model_asks_for(mode: str) -> None:
 
     net, z = small_net(), torch.randn(6, 4)
     before = {key: value.clone() for key, value in net.state_dict().items()}
-    made: Any = draw_sheet(net, z, Model)  # type: ignore[arg-type]
+    made: Any = draw_sheet(net, Latents(z), Model)  # type: ignore[arg-type]
     h = z @ before["0.weight"].T + before["0.bias"]
     if mode == "batch":
         h = (h - h.mean(0)) / torch.sqrt(h.var(0, unbiased=False) + 1e-5)

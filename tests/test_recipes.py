@@ -9,6 +9,7 @@ import torch
 
 import ganvas
 from ganvas import config
+from ganvas.batch import Batch
 from ganvas.images import to_float
 from ganvas.training.state import new_state
 from ganvas.verbs.show import size_of_data
@@ -47,12 +48,9 @@ def first_step(name: str) -> tuple[config.Run, dict[str, torch.Tensor]]:
     pixels = torch.randint(0, 256, (16, *shape), generator=torch.Generator().manual_seed(1))
     real = to_float(pixels.to(torch.uint8), *run.model.value_range)
 
-    def latents(num: int) -> torch.Tensor:
-        return run.latent.sample(num, state.latents)
-
     with torch.random.fork_rng():
-        fakes = state.generate(latents(4)).detach()
-        scalars = run.update.step(state, run.loss, real, latents)
+        fakes = state.players.generate(Batch(real[:4])).images.detach()
+        scalars = run.update.step(state.players, run.loss, run.penalty, Batch(real))
     low, high = run.model.value_range
     assert real.min() >= low and real.max() <= high + 1e-6
     if getattr(run.model, "output", "tanh") == "tanh":

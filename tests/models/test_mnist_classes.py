@@ -75,6 +75,7 @@ def test_without_the_enlarged_map_the_generator_is_the_same(shape: tuple[int, in
 
 def test_the_short_form_is_taken_in_training_where_it_may_be() -> None:
     from ganvas import config
+    from ganvas.batch import Batch
     from ganvas.training.state import new_state
 
     for wanted in (True, False):
@@ -82,8 +83,8 @@ def test_the_short_form_is_taken_in_training_where_it_may_be() -> None:
         run = config.build(config.override(tables, [("train.fast_layers", wanted)]))
         state = new_state(run, MNIST, torch.device("cpu"))
         calls: list[int] = []
-        enlarge = next(layer for layer in state.G if isinstance(layer, Enlarge2x))
+        enlarge = next(layer for layer in state.players.G if isinstance(layer, Enlarge2x))
         enlarge.register_forward_hook(lambda *_, calls=calls: calls.append(1))
         with torch.no_grad():
-            state.generate(run.latent.sample(2, state.latents))
+            state.players.generate(Batch(torch.zeros(2, *MNIST)))
         assert len(calls) == (not wanted)

@@ -15,6 +15,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from ganvas import config
+from ganvas.batch import Batch
 from ganvas.config import Run
 from ganvas.errors import RunError, UsageError
 from ganvas.training.checkpoint import load_checkpoint, save_checkpoint
@@ -36,9 +37,7 @@ def train(run: Run, state: State, steps: int) -> None:
     for _ in range(steps):
         rng = torch.Generator().manual_seed(state.step)
         real = torch.rand(6, *SHAPE, generator=rng)
-        scalars = run.update.step(
-            state, run.loss, real, lambda num: run.latent.sample(num, state.players.stream)
-        )
+        scalars = run.update.step(state.players, run.loss, run.penalty, Batch(real))
         state.step += 1
         state.accumulate(scalars)
         state.summed += 1
@@ -50,7 +49,7 @@ def trained() -> tuple[Run, State]:
     state = new_state(run, SHAPE, CPU)
     train(run, state, 3)
     state.seconds, state.logged_seconds = 1.2345678901234567, 0.1
-    state.memory |= {"dead_lines": 2, "G/loss": 1 / 3}
+    state.memory.update({"dead_lines": 2, "G/loss": 1 / 3})
     return run, state
 
 

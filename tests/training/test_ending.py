@@ -12,7 +12,6 @@ import pytest
 
 from ganvas.config import Train
 from ganvas.config.length import Lengths
-from ganvas.training import ending as module
 from ganvas.training.ending import Ending
 
 LENGTHS = Lengths(num_images=100, images_per_step=10, drop_last=True)
@@ -24,15 +23,13 @@ class Clock:
     def __init__(self) -> None:
         self.now = 1000.0
 
-    def perf_counter(self) -> float:
+    def __call__(self) -> float:
         return self.now
 
 
 @pytest.fixture
-def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
-    clock = Clock()
-    monkeypatch.setattr(module, "time", clock)
-    return clock
+def clock() -> Clock:
+    return Clock()
 
 
 def state(step: int = 0) -> Any:
@@ -48,7 +45,9 @@ def steps_until_over(length: Ending, state: Any, clock: Clock, seconds: float) -
 
 def test_steps_that_fit_before_what_is_written_at_the_end(clock: Clock) -> None:
     s = state()
-    length = Ending(Train(minutes=1), LENGTHS, s, begun=clock.now - 2)  # 2 s to load the data
+    length = Ending(
+        Train(minutes=1), LENGTHS, s, begun=clock.now - 2, clock=clock
+    )  # 2 s to load the data
     assert length.total is None
     length.took(3.0)
     length.took(1.0)
@@ -60,7 +59,7 @@ def test_steps_that_fit_before_what_is_written_at_the_end(clock: Clock) -> None:
 
 def test_the_first_forecast_is_made_once_and_later_ones_follow_the_pace(clock: Clock) -> None:
     s = state()
-    length = Ending(Train(minutes=1), LENGTHS, s, begun=clock.now)
+    length = Ending(Train(minutes=1), LENGTHS, s, begun=clock.now, clock=clock)
     s.step, clock.now = 1, clock.now + 1
     assert length.forecast() is None  # 1 s is under 2 % of a minute
     assert length.total is None
@@ -73,28 +72,30 @@ def test_the_first_forecast_is_made_once_and_later_ones_follow_the_pace(clock: C
 
 def test_a_short_budget_keeps_a_tenth(clock: Clock) -> None:
     s = state()
-    length = Ending(Train(minutes=0.1), LENGTHS, s, begun=clock.now)
+    length = Ending(Train(minutes=0.1), LENGTHS, s, begun=clock.now, clock=clock)
     assert steps_until_over(length, s, clock, 0.1) == 54
 
 
 def test_at_least_one_step_is_made(clock: Clock) -> None:
     s = state()
-    length = Ending(Train(minutes=0.01), LENGTHS, s, begun=clock.now - 5)
+    length = Ending(Train(minutes=0.01), LENGTHS, s, begun=clock.now - 5, clock=clock)
     assert steps_until_over(length, s, clock, 9.0) == 1
 
 
 def test_time_of_earlier_sittings_counts(clock: Clock) -> None:
     s = state(step=100)
-    length = Ending(Train(minutes=1), LENGTHS, s, begun=clock.now, used=30.0, longest=2.0)
+    length = Ending(
+        Train(minutes=1), LENGTHS, s, begun=clock.now, clock=clock, used=30.0, longest=2.0
+    )
     assert steps_until_over(length, s, clock, 1.0) == 100 + 30 - 4 - 3
     assert s.memory == {"over": 1.0}
     clock.now = 0.0
-    assert Ending(Train(minutes=1), LENGTHS, s, begun=0.0).over()  # whatever time there is
+    assert Ending(Train(minutes=1), LENGTHS, s, begun=0.0, clock=clock).over()
 
 
 def test_a_number_of_steps_does_not_look_at_the_clock(clock: Clock) -> None:
     s = state()
-    length = Ending(Train(epochs=2), LENGTHS, s, begun=0.0)
+    length = Ending(Train(epochs=2), LENGTHS, s, begun=0.0, clock=clock)
     assert length.total == 20
     assert length.forecast() is None
     assert steps_until_over(length, s, clock, 1e6) == 20

@@ -27,6 +27,7 @@ from ganvas import config
 from ganvas.errors import UsageError
 from ganvas.rundir import RunFolder
 from ganvas.training import loop
+from ganvas.training.hooks import Hooks
 from ganvas.training.state import State
 
 Train = Callable[..., Any]
@@ -188,7 +189,7 @@ def test_log_values_are_means_and_rates_by_the_clock(
         seen.append({key: value.item() for key, value in scalars.items()})
 
     at_step(monkeypatch, act)
-    monkeypatch.setattr(loop, "time", SimpleNamespace(perf_counter=lambda: clock.now))
+    monkeypatch.setattr(loop, "Hooks", lambda: Hooks(clock=lambda: clock.now))
     result = train_tiny(tmp_path / "run", **{"output.log": "5 steps"})
 
     lines = RunFolder(tmp_path / "run").read_log()
@@ -210,7 +211,7 @@ def test_the_clock_goes_on_where_it_stopped(
     def act(state: Any, scalars: Any) -> None:
         clock.now += 0.25
 
-    monkeypatch.setattr(loop, "time", SimpleNamespace(perf_counter=lambda: clock.now))
+    monkeypatch.setattr(loop, "Hooks", lambda: Hooks(clock=lambda: clock.now))
     with monkeypatch.context() as patch:
         at_step(patch, act)
         stop_after(patch, 7)

@@ -28,9 +28,10 @@ from ganvas.generator import load
 from ganvas.metrics import classifier
 from ganvas.metrics.rows import Row
 from ganvas.rundir import RunFolder
-from ganvas.training import loop
+from ganvas.training import loop, records
 from ganvas.training import monitor as evaluation
 from ganvas.training.compute.graph import Steps
+from ganvas.training.hooks import Hooks
 from ganvas.training.monitor import Deciding, Evaluation, Plan, make_plan, usual_count, wanted
 
 Train = Callable[..., Any]
@@ -196,7 +197,7 @@ def test_time_for_evaluation_is_no_training_time(
         assert self.state.seconds == 0 and before >= 100
         return measure(self, reporter)
 
-    monkeypatch.setattr(loop, "time", SimpleNamespace(perf_counter=lambda: clock.now))
+    monkeypatch.setattr(loop, "Hooks", lambda: Hooks(clock=lambda: clock.now))
     monkeypatch.setattr(Evaluation, "measure", slow)
     assert train_tiny(tmp_path / "run", **measuring("fd10")).seconds == 0
     assert {line["seconds"] for line in RunFolder(tmp_path / "run").read_log()} == {0}
@@ -303,8 +304,8 @@ def test_what_is_lowered_or_looked_at_by_a_random_net_is_said(
 def stop_after(patch: pytest.MonkeyPatch, step: int) -> None:
     original = Steps.take
 
-    def take(self: Steps) -> None:
-        original(self)
+    def take(self: Steps, images: int) -> None:
+        original(self, images)
         if self._state.step == step:
             signal.raise_signal(signal.SIGTERM)
 
@@ -362,7 +363,11 @@ def test_a_kill_between_a_best_generator_and_its_checkpoint_leaves_no_trace(
     scored(monkeypatch, {3: 1.0, 6: 2.0, 9: 3.0, 12: 0.0})
     changes = measuring(**{"output.keep_checkpoints": 1, "output.checkpoint": "5 steps"})
     train_tiny(tmp_path / "whole", **changes)
-    home = {"save_generator": evaluation, "save_checkpoint": loop, "prune_checkpoints": RunFolder}
+    home = {
+        "save_generator": evaluation,
+        "save_checkpoint": records,
+        "prune_checkpoints": RunFolder,
+    }
     original = getattr(home[where], where)
 
     def killing(*arguments: Any) -> Any:
@@ -443,11 +448,11 @@ def test_weights_that_are_not_finite_are_not_measured(
 ) -> None:
     original = Steps.take
 
-    def take(self: Steps) -> None:
-        original(self)
+    def take(self: Steps, images: int) -> None:
+        original(self, images)
         if self._state.step == 7:
             with torch.no_grad():
-                next(self._state.G.parameters()).fill_(float("nan"))
+                next(self._state.players.G.parameters()).fill_(float("nan"))
 
     monkeypatch.setattr(Steps, "take", take)
     trained = train_tiny(tmp_path / "run", **measuring() | {"watchdog.not_finite": "warn"})

@@ -93,11 +93,24 @@ def test_training_imports_no_compiler() -> None:
     code = (
         "import sys, torch\n"
         "from ganvas import config\n"
+        "from ganvas.batch import Batch\n"
         "from ganvas.training.state import new_state\n"
         "run = config.build(config.read_recipe('quickstart').tables)\n"
         "state = new_state(run, (1, 8, 8), torch.device('cpu'))\n"
-        "latents = lambda num: run.latent.sample(num, state.players.stream)\n"
-        "run.update.step(state, run.loss, torch.zeros(4, 1, 8, 8), latents)\n"
+        "batch = Batch(torch.zeros(4, 1, 8, 8))\n"
+        "run.update.step(state.players, run.loss, run.penalty, batch)\n"
         "sys.exit('torch._dynamo' in sys.modules)\n"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_the_step_size_follows_its_schedule() -> None:
+    """Adam's first step is the step size itself, whatever the gradient."""
+    value = torch.zeros(1, requires_grad=True)
+    optimizer = Adam([value], AdamSettings(learning_rate=0.1, eps=1e-12))
+    optimizer.schedule = lambda images: 0.1 if images < 10 else 0.02
+    for images, expected in ((0, -0.1), (9, -0.2), (10, -0.22)):
+        optimizer.follow(images)
+        value.grad = torch.ones(1)
+        optimizer.step()
+        torch.testing.assert_close(value.detach(), torch.tensor([expected]))

@@ -8,6 +8,8 @@ import pytest
 import torch
 
 import ganvas
+from ganvas.batch import Batch
+from ganvas.training.joint import fewest_passes, judges_alone, judges_repeatably
 from ganvas.training.state import State, new_state
 from ganvas.verbs.show import size_of_data
 
@@ -33,10 +35,10 @@ def begin(recipe: str, settings: dict[str, Any], batch: int) -> tuple[Any, State
 
 def gradients(recipe: str, settings: dict[str, Any]) -> dict[str, torch.Tensor]:
     run, state, real = begin(recipe, settings, 16)
-    latents = run.latent.sample(16, state.players.stream)
-    fake = state.generate(latents)
-    g_loss = run.loss.generator(state.judge(fake))
-    d_loss = run.loss.discriminator(state.judge(real), state.judge(fake.detach()))
+    players = state.players
+    fake = players.generate(Batch(real))
+    g_loss = run.loss.generator(players.judge(fake))
+    d_loss = run.loss.discriminator(players.judge(Batch(real)), players.judge(fake.detach()))
     g_gradients = torch.autograd.grad(g_loss, list(state.players.G.parameters()))
     d_gradients = torch.autograd.grad(d_loss, list(state.players.D.parameters()))
     found = {"g_loss": g_loss.detach(), "d_loss": d_loss.detach()}
@@ -71,12 +73,10 @@ def test_gradients_point_the_same_way(recipe: str) -> None:
     ],
 )
 def test_passes_are_shared_where_they_may_be(recipe: str, alone: bool, repeatably: bool) -> None:
-    for wanted in (True, False):
-        settings = {"train.shared_passes": wanted}
-        settings |= {"model.dropout": 0.5} if "genzoo" in recipe else {}
-        _, state, _ = begin(recipe, settings, 2)
-        assert state.judges_alone == (wanted and alone)
-        assert state.judges_repeatably == (wanted and repeatably)
+    settings = {"model.dropout": 0.5} if "genzoo" in recipe else {}
+    _, state, _ = begin(recipe, settings, 2)
+    assert judges_alone(state.players.D) == alone
+    assert judges_repeatably(state.players.D) == repeatably
 
 
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
@@ -85,14 +85,15 @@ def test_gradients_from_shared_passes(recipe: str, precision: str) -> None:
     """Those of the nets in training, dropout's masks and running statistics included."""
     found: dict[bool, list[torch.Tensor]] = {}
     for wanted in (True, False):
-        settings = {"train.precision": precision, "train.shared_passes": wanted}
+        settings = {"train.precision": precision}
         settings |= {"model.dropout": 0.5} if "genzoo" in recipe else {}
         run, state, real = begin(recipe, settings, 8)
+        step = run.update.step
+        if wanted:
+            step = fewest_passes(run.update, run.loss, run.penalty, state.players.D)
         torch.manual_seed(0)
         for _ in range(2):
-            run.update.step(
-                state, run.loss, real, lambda num, r=run, s=state: r.latent.sample(num, s.latents)
-            )
+            step(state.players, run.loss, run.penalty, Batch(real))
         nets = state.players.G, state.players.D
         found[wanted] = [p.grad for net in nets for p in net.parameters()]
         found[wanted] += [b.float() for net in nets for b in net.buffers()]
@@ -109,12 +110,8 @@ def test_loss_curves_of_200_steps_agree() -> None:
     means = {}
     for settings in (PLAIN, FAST):
         run, state, real = begin("genzoo-mnist", settings | {"model.dropout": 0.5}, 32)
-        curve = [
-            run.update.step(
-                state, run.loss, real, lambda num, r=run, s=state: r.latent.sample(num, s.latents)
-            )
-            for _ in range(200)
-        ]
+        step = fewest_passes(run.update, run.loss, run.penalty, state.players.D)
+        curve = [step(state.players, run.loss, run.penalty, Batch(real)) for _ in range(200)]
         for key in ("D/loss", "G/loss"):
             mean = sum(float(scalars[key]) for scalars in curve[100:]) / 100
             means.setdefault(key, []).append(mean)

@@ -18,25 +18,27 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from ganvas import config
+from ganvas.batch import Batch, Latents
 from ganvas.config import Run
 from ganvas.config.length import Lengths
 from ganvas.data.loader import Loader
+from ganvas.data.store import Store
 from ganvas.errors import RunError, UsageError
 from ganvas.generator import draw_sheet
 from ganvas.images import to_float
+from ganvas.pixels import ImageSet
 from ganvas.registry import LATENTS, MODELS, UPDATES
 from ganvas.rundir import RunFolder
+from ganvas.training.checkpoint import load_checkpoint, save_checkpoint
 from ganvas.training.compute.graph import (
     WARM_UP,
     Captured,
     Steps,
     check_device,
     obstacle,
-    step,
 )
-from ganvas.training.checkpoint import load_checkpoint, save_checkpoint
+from ganvas.training.players import Players, inference
 from ganvas.training.state import State, new_state
-from ganvas.training.updates import inference
 
 CPU = torch.device("cpu")
 SHAPE = (1, 8, 8)
@@ -75,7 +77,8 @@ def begin(run: Run, device: torch.device = CPU) -> tuple[State, Loader]:
     torch.manual_seed(run.seed)
     lengths = Lengths.of(run, len(IMAGES))
     state = new_state(run, SHAPE, device)
-    loader = Loader(IMAGES, lengths, run.train.order, run.seed, run.model.value_range, device)
+    store = Store(ImageSet(IMAGES), device, with_labels=False)
+    loader = Loader(store, lengths, run.train.order, run.seed, run.model.value_range)
     return state, loader
 
 
@@ -84,11 +87,9 @@ def plain_loop(run: Run, num: int) -> tuple[State, dict[str, list[float]]]:
     state, loader = begin(run)
     images = torch.from_numpy(IMAGES)
     curves: dict[str, list[float]] = {}
-    for _, indices in zip(range(num), loader.batches(0), strict=False):
+    for _, indices in zip(range(num), loader.indices(0), strict=False):
         real = to_float(images[indices], *run.model.value_range)
-        scalars = run.update.step(
-            state, run.loss, real, lambda n: run.latent.sample(n, state.players.stream)
-        )
+        scalars = run.update.step(state.players, run.loss, run.penalty, Batch(real))
         for key, value in scalars.items():
             curves.setdefault(key, []).append(value.item())
         state.step += 1
@@ -113,7 +114,7 @@ def assert_same(one: State, two: State) -> None:
     a, b = ({k: v for k, v in everything(s).items() if "sums" not in k} for s in (one, two))
     assert set(a) == set(b)
     assert [key for key in a if not torch.equal(a[key], b[key])] == []
-    assert torch.equal(one.latents.get_state(), two.latents.get_state())
+    assert torch.equal(one.players.stream.get_state(), two.players.stream.get_state())
     assert one.memory == two.memory and one.step == two.step
 
 
@@ -130,11 +131,11 @@ def test_steps_are_those_of_a_plain_loop_bit_for_bit(rule: str, model: str) -> N
     expected, curves = plain_loop(run, 20)
     expected_rng = torch.get_rng_state()
     state, loader = begin(run)
-    steps = Steps(run, state, loader)
+    steps = Steps(run, state, loader, run.update.step)
     for end in (7, 20):
         start = state.step
         for _ in range(end - start):
-            steps.take()
+            steps.take(0)
         assert state.summed == end - start
         for key, values in curves.items():
             total = torch.zeros(())
@@ -151,19 +152,19 @@ def test_steps_are_those_of_a_plain_loop_bit_for_bit(rule: str, model: str) -> N
 def test_steps_go_on_from_a_checkpoint_bit_for_bit(rule: str, stop: int, tmp_path: Path) -> None:
     run = make_run(rule)
     whole, loader = begin(run)
-    steps = Steps(run, whole, loader)
+    steps = Steps(run, whole, loader, run.update.step)
     for _ in range(stop):
-        steps.take()
+        steps.take(0)
     save_checkpoint(whole, tmp_path / "checkpoint")
     for _ in range(20 - stop):
-        steps.take()
+        steps.take(0)
     rng = torch.get_rng_state()
 
     resumed, loader = begin(run)
     load_checkpoint(resumed, tmp_path / "checkpoint")
-    steps = Steps(run, resumed, loader)
+    steps = Steps(run, resumed, loader, run.update.step)
     for _ in range(20 - stop):
-        steps.take()
+        steps.take(0)
     assert_same(resumed, whole)
     assert resumed.summed == whole.summed == 20
     assert resumed.sums.keys() == whole.sums.keys()
@@ -196,13 +197,13 @@ def test_a_step_finds_every_tensor_where_the_step_before_left_it(
     """A replay writes to the addresses of the capture, whatever has gone on in between."""
     run = make_run(rule, model)
     state, loader = begin(run)
-    steps = Steps(run, state, loader)
-    steps.take()
+    steps = Steps(run, state, loader, run.update.step)
+    steps.take(0)
     places = {key: value.data_ptr() for key, value in everything(state).items()}
-    latents = run.latent.sample(4, torch.Generator())
+    latents = Latents(run.latent.sample(4, torch.Generator()))
     for _ in range(3):
         for _ in range(4):
-            steps.take()
+            steps.take(0)
         state.clear_sums()
         draw_sheet(state.players.G, latents, run.model)
         save_checkpoint(state, tmp_path / "checkpoint")
@@ -241,10 +242,11 @@ def test_reads_are_counted() -> None:
 def test_only_rules_that_say_so_can_be_captured(rule: str) -> None:
     run = make_run(rule)
     state, loader = begin(run)
-    indices = next(loader.batches(0))
-    step(run, state, loader, indices)  # optimizers make their moments in the first one
+    indices = next(loader.indices(0))
+    steps = Steps(run, state, loader, run.update.step)
+    steps._play(indices)  # optimizers make their moments in the first one
     with Reads() as reads:
-        step(run, state, loader, indices)
+        steps._play(indices)
     assert (reads.values == reads.tensors == 0) == run.update.capturable
 
 
@@ -268,12 +270,12 @@ def test_a_step_needs_no_values(model: str, monkeypatch: pytest.MonkeyPatch) -> 
         key: torch.optim.SGD(net.parameters(), 0.1, foreach=False)
         for key, net in zip("GD", nets, strict=True)
     }
-    state = State(*nets, optimizers, torch.Generator())
+    latent = SimpleNamespace(sample=lambda num, rng: torch.randn(num, 4, device="meta"))
+    state = State(Players(*nets, optimizers, latent, torch.Generator()))  # type: ignore[arg-type]
     real = to_float(torch.zeros(8, *shape, dtype=torch.uint8, device="meta"), -1.0, 1.0)
     for rule in ("separate", "simultaneous"):
-        scalars = make_run(rule).update.step(
-            state, run.loss, real, lambda num: torch.randn(num, 4, device="meta")
-        )
+        update = make_run(rule).update
+        scalars = update.step(state.players, run.loss, run.penalty, Batch(real))
         state.accumulate(scalars)
     assert {value.device.type for value in state.sums.values()} == {"meta"}
 
@@ -354,9 +356,9 @@ def graphs(rule: str, model: str = "quickstart", **more: Any) -> tuple[Run, Run]
 
 
 def take(run: Run, state: State, loader: Loader, num: int) -> Steps:
-    steps = Steps(run, state, loader)
+    steps = Steps(run, state, loader, run.update.step)
     for _ in range(num):
-        steps.take()
+        steps.take(0)
     return steps
 
 
@@ -370,7 +372,7 @@ def assert_close(one: State, two: State, start: State) -> None:
     A replay with old images or latents, or a step too many, makes them differ as much as they move.
     """
     assert one.step == two.step and one.summed == two.summed
-    assert torch.equal(one.latents.get_state(), two.latents.get_state())
+    assert torch.equal(one.players.stream.get_state(), two.players.stream.get_state())
     a, b, before = everything(one), everything(two), everything(start)
     assert set(a) == set(b)
     for key, value in a.items():
@@ -445,7 +447,7 @@ def test_a_stopped_run_with_graphs_goes_on_bit_for_bit(cuda: torch.device, tmp_p
     steps = take(run, whole, loader, 23)
     save_checkpoint(whole, tmp_path / "checkpoint")
     for _ in range(20):
-        steps.take()
+        steps.take(0)
     resumed, loader = begin(run, cuda)
     load_checkpoint(resumed, tmp_path / "checkpoint")
     take(run, resumed, loader, 20)
@@ -458,10 +460,11 @@ def test_what_goes_on_between_replays_changes_nothing(cuda: torch.device, tmp_pa
     states = []
     for busy in (False, True):
         state, loader = begin(run, cuda)
-        steps = Steps(run, state, loader)
-        latents = torch.randn(32, 4, device=cuda, generator=torch.Generator(cuda).manual_seed(5))
+        steps = Steps(run, state, loader, run.update.step)
+        rng = torch.Generator(cuda).manual_seed(5)
+        latents = Latents(torch.randn(32, 4, device=cuda, generator=rng))
         for _ in range(40):
-            steps.take()
+            steps.take(0)
             if busy:
                 draw_sheet(state.players.G, latents, run.model)
                 with torch.no_grad(), inference(state.players.D, True):
@@ -482,7 +485,7 @@ def test_sums_are_of_all_steps_since_they_were_cleared(cuda: torch.device) -> No
         steps = take(run, state, loader, 12)
         state.clear_sums()
         for _ in range(6):
-            steps.take()
+            steps.take(0)
         assert state.summed == 6
         totals.append({key: float(value) for key, value in state.sums.items()})
     assert totals[1] == pytest.approx(totals[0], rel=0.02)
@@ -538,7 +541,7 @@ def test_throughput_with_and_without(cuda: torch.device) -> None:
         steps.wait()
         start = time.perf_counter()
         for _ in range(200):
-            steps.take()
+            steps.take(0)
         steps.wait()
         rate = 200 / (time.perf_counter() - start)
         print(f"cuda_graphs={run.train.cuda_graphs}: {rate:,.0f} steps/s")

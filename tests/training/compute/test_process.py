@@ -7,10 +7,13 @@ import subprocess
 import sys
 
 import pytest
+import torch
+
+from ganvas.training.compute.process import flushes_denormals, tuned_process
 
 CODE = """
 import resource, torch
-from ganvas.training.compute.process import keep_freed_memory
+from ganvas.training.compute.process import give_back_memory, keep_freed_memory
 {call}
 def step():
     return [torch.ones(10_000_000) for _ in range(2)]  # 40 MB each
@@ -37,15 +40,25 @@ def test_pages_are_cleared_once() -> None:
     assert faults("keep_freed_memory()") < 1_000
     twice = "keep_freed_memory(); keep_freed_memory()"
     assert faults(twice) < 1_000
+    assert faults("keep_freed_memory(); give_back_memory()") > 10_000
+
+
+def test_the_process_is_as_before_when_a_run_ends() -> None:
+    assert not flushes_denormals()
+    with pytest.raises(RuntimeError), tuned_process(torch.device("cpu")):
+        assert flushes_denormals()
+        raise RuntimeError
+    assert not flushes_denormals()
 
 
 def test_another_c_library_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    from ganvas.training.compute import process as allocator
+    from ganvas.training.compute import process
 
     for error in (AttributeError, OSError, TypeError):
 
         def library(_: object, error: type[Exception] = error) -> object:
             raise error
 
-        monkeypatch.setattr(allocator.ctypes, "CDLL", library)
-        allocator.keep_freed_memory()
+        monkeypatch.setattr(process.ctypes, "CDLL", library)
+        process.keep_freed_memory()
+        process.give_back_memory()

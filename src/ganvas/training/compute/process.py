@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final
 
@@ -25,45 +25,45 @@ def tuned_process(device: torch.device) -> Iterator[None]:
     twenty times slower. Enter before torch starts its threads: each takes the setting over from
     the one that starts it, and keeps it.
     """
-    flushed = _flushes_denormals()
+    flushed = flushes_denormals()
     torch.set_flush_denormal(True)
-    mallopt = _mallopt() if device.type == "cpu" else None
-    if mallopt:
-        keep_freed_memory(mallopt)
+    if device.type == "cpu":
+        keep_freed_memory()
     try:
         yield
     finally:
         torch.set_flush_denormal(flushed)
-        if mallopt:
-            give_back_memory(mallopt)
+        if device.type == "cpu":
+            give_back_memory()
 
 
-def _flushes_denormals() -> bool:
-    tiny = torch.tensor([1e-38], dtype=torch.float32)
-    return float(tiny * 1e-4) == 0.0
+def flushes_denormals() -> bool:
+    """Whether this thread takes floats below the smallest normal one for zero."""
+    return float(torch.tensor([1e-38]) * 1e-4) == 0.0
 
 
-def _mallopt() -> Callable[[int, int], int] | None:
-    """The setter of GNU's C library; None on systems with another one."""
-    try:
-        return ctypes.CDLL(None).mallopt
-    except (AttributeError, OSError, TypeError):
-        return None
-
-
-def keep_freed_memory(mallopt: Callable[[int, int], int]) -> None:
+def keep_freed_memory() -> None:
     """Have freed memory kept for what is allocated next.
 
     A training step allocates and frees the same tensors as the one before. GNU's C library gives
     large ones back to the system at once, which clears every page before it hands it out again:
-    up to half of a step. The process then holds what it needed at its most.
+    up to half of a step. The process then holds what it needed at its most. On systems with
+    another C library this does nothing.
     """
-    mallopt(_TRIM_THRESHOLD, -1)  # never
-    mallopt(_MMAP_MAX, 0)  # no block with pages of its own
+    _set_malloc(trim_threshold=-1, mmap_max=0)  # never trimmed; no block with pages of its own
 
 
-def give_back_memory(mallopt: Callable[[int, int], int]) -> None:
+def give_back_memory() -> None:
     """The usual settings again, and what is free now goes back to the system."""
-    mallopt(_TRIM_THRESHOLD, _TRIM_USUAL)
-    mallopt(_MMAP_MAX, _MMAP_USUAL)
-    ctypes.CDLL(None).malloc_trim(0)
+    _set_malloc(trim_threshold=_TRIM_USUAL, mmap_max=_MMAP_USUAL, trim=True)
+
+
+def _set_malloc(*, trim_threshold: int, mmap_max: int, trim: bool = False) -> None:
+    try:
+        library = ctypes.CDLL(None)
+        library.mallopt(_TRIM_THRESHOLD, trim_threshold)
+        library.mallopt(_MMAP_MAX, mmap_max)
+        if trim:
+            library.malloc_trim(0)
+    except (AttributeError, OSError, TypeError):
+        return
