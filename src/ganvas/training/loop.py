@@ -108,14 +108,14 @@ def _train(session: Session, ending: Ending, reporter: Reporter, hooks: Hooks) -
             if state.step % log_every == 0 or last:
                 wait_for(state.device)
                 with hooks.span("log"):
-                    line = records.log(session, clock() - began)
+                    line = records.write_log(session, clock() - began)
                 if (fits := ending.forecast()) is not None:
                     reporter.say(_fitting(session, fits))
                 reporter.line(line, ending.total, monitor.note)
                 alarms += check_losses(run.watchdog, line, state.memory)
             if state.step % sample_every == 0 or last:
                 with hooks.span("sample"):
-                    alarms += records.sample(session)
+                    alarms += records.write_samples(session)
             for alarm in alarms:
                 reporter.warn(alarm.message)
             if any(alarm.action == "stop" for alarm in alarms):
@@ -130,14 +130,14 @@ def _train(session: Session, ending: Ending, reporter: Reporter, hooks: Hooks) -
             if saves:
                 state.seconds = clock() - began
                 with hooks.span("checkpoint"):
-                    records.checkpoint(session)
+                    records.write_checkpoint(session)
             ending.took(clock() - due)
 
         # end in order: the state first, the pictures next
         reporter.stop()
         state.seconds = clock() - began
         if not last and not alarms:
-            records.checkpoint(session)
+            records.write_checkpoint(session)
         with hooks.span("pictures"):
             plot_losses(folder.losses, run.recipe, folder.read_log())
             animate(folder.animation, folder.samples())

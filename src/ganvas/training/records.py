@@ -19,7 +19,7 @@ from ganvas.training.state import is_finite
 from ganvas.training.watchdog import Alarm, check_samples
 
 
-def log(session: Session, seconds: float) -> dict[str, float]:
+def write_log(session: Session, seconds: float) -> dict[str, float]:
     """Write what came since the last line to log.jsonl and TensorBoard: means, and counts."""
     state, lengths = session.state, session.lengths
     images = lengths.images_at(state.step)
@@ -67,7 +67,7 @@ def _on_device(session: Session, images: Pixels) -> Tensor:
     return to_float(on_device, *session.run.model.value_range)
 
 
-def sample(session: Session) -> list[Alarm]:
+def write_samples(session: Session) -> list[Alarm]:
     """Draw the grid of fixed latents, and look at it for collapse."""
     run, state = session.run, session.state
     fakes = draw_sheet(state.sampler, session.grid_latents, run.model)
@@ -95,7 +95,7 @@ def write_sheet(path: Path, run: Run, images: Pixels) -> Pixels:
     return sheet
 
 
-def checkpoint(session: Session) -> None:
+def write_checkpoint(session: Session) -> None:
     """Save the state and the generator, unless the nets hold NaN: then the last good ones stay."""
     run, state, folder = session.run, session.state, session.folder
     if not all(is_finite(net) for net in (state.players.G, state.players.D)):
