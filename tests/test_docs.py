@@ -104,7 +104,9 @@ def test_a_train_command_has_settings_that_exist(
     if options["data"] and options["data"] not in registry.DATASETS.names():  # a user's folder
         (tmp_path / "pictures").mkdir()
         options["data"] = "pictures"
-    given = {k: v for k, v in options.items() if k not in ("outdir", "data_root", "dry_run")}
+    given = {
+        k: v for k, v in options.items() if k not in ("outdir", "data_root", "dry_run", "as_json")
+    }
     ganvas.resolve(**given | {"settings": given["settings"] or []})
 
 

@@ -12,14 +12,15 @@ from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
     from ganvas import data
-    from ganvas.comparison.compare import Comparison, compare
+    from ganvas.comparison.compare import Comparison
     from ganvas.config import Run
     from ganvas.errors import RunError, UsageError
     from ganvas.generator import Generator, load
-    from ganvas.metrics.evaluate import evaluate
     from ganvas.training.loop import Trained
+    from ganvas.verbs.compare import compare
+    from ganvas.verbs.evaluate import evaluate
     from ganvas.verbs.sample import sample
-    from ganvas.verbs.show import list_all as list
+    from ganvas.verbs.show import list_names as list
     from ganvas.verbs.show import show
     from ganvas.verbs.train import resolve, train
 
@@ -32,9 +33,9 @@ _HOMES: Final = {
     "RunError": "ganvas.errors",
     "Trained": "ganvas.training.loop",
     "UsageError": "ganvas.errors",
-    "compare": "ganvas.comparison.compare",
+    "compare": "ganvas.verbs.compare",
     "data": "ganvas",
-    "evaluate": "ganvas.metrics.evaluate",
+    "evaluate": "ganvas.verbs.evaluate",
     "list": "ganvas.verbs.show",
     "load": "ganvas.generator",
     "resolve": "ganvas.verbs.train",
@@ -67,7 +68,7 @@ def __getattr__(name: str) -> Any:
         raise AttributeError(f"module 'ganvas' has no attribute '{name}'")
     if name == "data":
         return importlib.import_module("ganvas.data")
-    return getattr(importlib.import_module(_HOMES[name]), "list_all" if name == "list" else name)
+    return getattr(importlib.import_module(_HOMES[name]), "list_names" if name == "list" else name)
 
 
 def __dir__() -> Sequence[str]:

@@ -5,8 +5,7 @@ from __future__ import annotations
 import time
 from typing import Final
 
-from ganvas.config import Train
-from ganvas.config.length import Lengths
+from ganvas.config import Length, Lengths
 from ganvas.training.state import State
 
 ENDING: Final = 4.0
@@ -17,8 +16,8 @@ MEASURED: Final = 0.02
 """Share of the minutes after which the first forecast is made."""
 
 
-class Length:
-    """A run's length. With minutes, `total` is a forecast until the time is up.
+class Ending:
+    """Where a run of some length ends. With minutes, `total` is a forecast until the time is up.
 
     The minutes began at `begun` (of time.perf_counter), but for the seconds `used` in earlier
     sittings. The last step is the one after which what is due at the end can still be written in
@@ -27,7 +26,7 @@ class Length:
 
     def __init__(
         self,
-        train: Train,
+        length: Length,
         lengths: Lengths,
         state: State,
         begun: float,
@@ -35,13 +34,13 @@ class Length:
         used: float = 0.0,
         longest: float = 0.0,
     ) -> None:
-        self.total = lengths.total_steps(train)
+        self.total = lengths.total_steps(length)
         """Steps, in all sittings; None until they can be told."""
         self._state = state
         self._longest = longest
         self._deadline: float | None = None
-        if train.minutes is not None:
-            self._budget = 60 * train.minutes
+        if length.minutes is not None:
+            self._budget = 60 * length.minutes
             self._deadline = begun + self._budget - used
             self._first_step, self._start = state.step, time.perf_counter()
 

@@ -18,7 +18,7 @@ from ganvas.pixels import Pixels
 from ganvas.rundir import RunFolder
 from ganvas.training.compute.graph import Steps, obstacle
 from ganvas.training.compute.process import keep_freed_memory
-from ganvas.training.ending import Length
+from ganvas.training.ending import Ending
 from ganvas.training.plots import animate, plot_losses
 from ganvas.training.progress import Reporter
 from ganvas.training.session import Session, device_of, open_session, write_sheet
@@ -76,7 +76,7 @@ def fit(
     with torch.random.fork_rng([device] if device.type == "cuda" else []):
         session = open_session(run, folder, reporter, device, data_root, resume, checkpoint)
         try:
-            return _train(session, _length(session, begun), reporter)
+            return _train(session, _ending(session, begun), reporter)
         except (torch.OutOfMemoryError, MemoryError) as error:
             raise RunError(_no_memory(run, error)) from error
         except RuntimeError as error:
@@ -88,13 +88,14 @@ def fit(
             session.events.close()
 
 
-def _length(session: Session, begun: float) -> Length:
+def _ending(session: Session, begun: float) -> Ending:
     state, plan = session.state, session.evaluation.plan
     used = state.seconds + state.evaluation_seconds - plan.seconds  # which lie after `begun`
-    return Length(session.run.train, session.lengths, state, begun, used=used, longest=plan.cost)
+    length = session.run.train.length
+    return Ending(length, session.lengths, state, begun, used=used, longest=plan.cost)
 
 
-def _train(session: Session, length: Length, reporter: Reporter) -> Trained:
+def _train(session: Session, ending: Ending, reporter: Reporter) -> Trained:
     run, state, lengths, folder = session.run, session.state, session.lengths, session.folder
     evaluation = session.evaluation
     every = {
@@ -102,28 +103,28 @@ def _train(session: Session, length: Length, reporter: Reporter) -> Trained:
         "sample": lengths.steps(run.output.sample),
         "checkpoint": lengths.steps(run.output.checkpoint),
     }
-    reporter.start(_headline(session, length.total), state.step, length.total)
+    reporter.start(_headline(session, ending.total), state.step, ending.total)
     steps = Steps(run, state, session.loader)
     if run.train.cuda_graphs and (reason := obstacle(run)):
         reporter.warn(reason)
     clock = time.perf_counter() - state.seconds
     alarms: list[Alarm] = []
-    last = length.over()
+    last = ending.over()
 
     with signals() as stopped:
         while not last and not stopped.is_set():
             # one step of the method
             steps.take()
-            last = length.over()
+            last = ending.over()
 
             # what is due at this step
             begun = time.perf_counter()
             if state.step % every["log"] == 0 or last:
                 steps.wait()
                 line = _log(session, time.perf_counter() - clock)
-                if (fits := length.forecast()) is not None:
+                if (fits := ending.forecast()) is not None:
                     reporter.say(_fitting(session, fits))
-                reporter.line(line, length.total, evaluation.note)
+                reporter.line(line, ending.total, evaluation.note)
                 alarms += check_losses(run.watchdog, line, state.memory)
             if state.step % every["sample"] == 0 or last:
                 alarms += _sample(session)
@@ -133,14 +134,14 @@ def _train(session: Session, length: Length, reporter: Reporter) -> Trained:
                 break
             alarms.clear()
             saves = state.step % every["checkpoint"] == 0 or last
-            if evaluation.is_due(last, length.total, time.perf_counter() - clock):
+            if evaluation.is_due(last, ending.total, time.perf_counter() - clock):
                 state.seconds = time.perf_counter() - clock
                 saves |= evaluation.measure(reporter)
                 clock = time.perf_counter() - state.seconds  # that was no training time
             if saves:
                 state.seconds = time.perf_counter() - clock
                 _checkpoint(session)
-            length.took(time.perf_counter() - begun)
+            ending.took(time.perf_counter() - begun)
 
         # end in order: the state first, the pictures next
         reporter.stop()
@@ -260,7 +261,7 @@ def _no_memory(run: Run, error: Exception) -> str:
 def _headline(session: Session, total: int | None) -> str:
     run, state = session.run, session.state
     channels, height, width = session.data.shape
-    steps = f"{run.train.minutes:g} minutes in steps" if total is None else f"{total:,} steps"
+    steps = f"{run.train.length} in steps" if total is None else f"{total:,} steps"
     start = f"from step {state.step:,} " if state.step else ""
     headline = (
         f"{run.recipe}: {len(session.data):,} images {height}x{width}x{channels}, "
@@ -274,6 +275,4 @@ def _headline(session: Session, total: int | None) -> str:
 def _fitting(session: Session, total: int) -> str:
     """How much fits into the minutes, from the steps made so far."""
     epochs = total / session.lengths.steps_per_epoch
-    return (
-        f"about {epochs:.1f} epochs ({total:,} steps) fit in {session.run.train.minutes:g} minutes"
-    )
+    return f"about {epochs:.1f} epochs ({total:,} steps) fit in {session.run.train.length}"
