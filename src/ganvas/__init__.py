@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Sequence
-from importlib.metadata import version
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
@@ -24,7 +23,7 @@ if TYPE_CHECKING:
     from ganvas.verbs.show import show
     from ganvas.verbs.train import resolve, train
 
-__version__ = version("ganvas")
+__version__: str
 
 _HOMES: Final = {
     "Comparison": "ganvas.comparison.compare",
@@ -64,6 +63,10 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
+    if name == "__version__":
+        from importlib.metadata import version  # here, because it takes as long as all the rest
+
+        return version("ganvas")
     if name not in _HOMES:
         raise AttributeError(f"module 'ganvas' has no attribute '{name}'")
     if name == "data":
