@@ -60,6 +60,7 @@ def test_what_is_none_or_false_is_not_given() -> None:
         ({"epochs": 1, "minutes": 1}, "--epochs and --minutes: found together"),
         ({"epochs": 1, "settings": {"train.length": "1 image"}}, "--epochs and --set train.length"),
         ({"seed": 1, "settings": ["seed=2"]}, "--seed and --set seed: found together"),
+        ({"settings": ["seed=2", "seed=3"]}, "--set seed and --set seed: found together"),
     ],
 )
 def test_a_setting_that_is_given_twice_is_refused(options: dict[str, Any], message: str) -> None:

@@ -1,7 +1,6 @@
 """`train`: from a recipe and a few options to a run folder."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final, TypedDict, Union, Unpack, get_args
 
@@ -21,13 +20,13 @@ if TYPE_CHECKING:
 DEFAULT_RECIPE: Final = "quickstart"
 
 
-@dataclass(frozen=True)
 class Sets:
-    """Marks an option that is short for a setting, or for two that it gives the same value."""
+    """Marks an option that is short for a setting, or for several that it gives the same value."""
 
-    settings: tuple[str, ...]
-    unit: str = ""
-    """Of a length: follows the value."""
+    def __init__(self, *settings: str, unit: str = "") -> None:
+        self.settings = settings
+        self.unit = unit
+        """Of a length: follows the value."""
 
 
 class Options(TypedDict, total=False):
@@ -41,51 +40,49 @@ class Options(TypedDict, total=False):
         ),
     ]
     epochs: Annotated[
-        int | None, Option(help="Length in epochs."), Sets(("train.length",), "epochs")
+        int | None, Option(help="Length in epochs."), Sets("train.length", unit="epochs")
     ]
     images: Annotated[
-        int | None, Option(help="Length in real images shown."), Sets(("train.length",), "images")
+        int | None, Option(help="Length in real images shown."), Sets("train.length", unit="images")
     ]
     minutes: Annotated[
         float | None,
         Option(help="Length by the clock; as many steps as fit."),
-        Sets(("train.length",), "minutes"),
+        Sets("train.length", unit="minutes"),
     ]
-    batch_size: Annotated[
-        int | None, Option(help="Images in a batch."), Sets(("train.batch_size",))
-    ]
+    batch_size: Annotated[int | None, Option(help="Images in a batch."), Sets("train.batch_size")]
     learning_rate: Annotated[
         float | None,
         Option(help="Adam's step size, both nets."),
-        Sets(("optim.generator.learning_rate", "optim.discriminator.learning_rate")),
+        Sets("optim.generator.learning_rate", "optim.discriminator.learning_rate"),
     ]
     beta_1: Annotated[
         float | None,
         Option("--beta-1", help="Adam's first decay, both nets."),
-        Sets(("optim.generator.beta_1", "optim.discriminator.beta_1")),
+        Sets("optim.generator.beta_1", "optim.discriminator.beta_1"),
     ]
     encoding_dims: Annotated[
-        int | None, Option(help="Length of the latent vector."), Sets(("latent.dims",))
+        int | None, Option(help="Length of the latent vector."), Sets("latent.dims")
     ]
     image_size: Annotated[
         str | int | None,
         Option(help="Resize images: 64 or 28x20 (height x width)."),
-        Sets(("preprocess.image_size",)),
+        Sets("preprocess.image_size"),
     ]
-    seed: Annotated[int | None, Option(help="The same seed gives the same bytes."), Sets(("seed",))]
-    device: Annotated[str | None, Option(help="auto, cpu, cuda or mps."), Sets(("train.device",))]
+    seed: Annotated[int | None, Option(help="The same seed gives the same bytes."), Sets("seed")]
+    device: Annotated[str | None, Option(help="auto, cpu, cuda or mps."), Sets("train.device")]
     evaluate: Annotated[
         str | Sequence[str] | None,
         Option(
             help="Measure on the way: fd10k,prdc2k, or none.  [default: fd]",
             autocompletion=completion.metrics,
         ),
-        Sets(("evaluate.metrics",)),
+        Sets("evaluate.metrics"),
     ]
     every: Annotated[
         str | None,
         Option(help="How often: 1epoch, 500steps.  [default: auto, in under 5 % of the time]"),
-        Sets(("evaluate.every",)),
+        Sets("evaluate.every"),
     ]
     settings: Annotated[
         list[str] | Mapping[str, Any] | Sequence[str] | None,
@@ -99,7 +96,7 @@ class Options(TypedDict, total=False):
     skip_broken: Annotated[
         bool | None,
         Option("--skip-broken", help="Train without a folder's broken pictures."),
-        Sets(("data.skip_broken",)),
+        Sets("data.skip_broken"),
     ]
     resume: Annotated[
         Path | str | None, Option(help="Go on with a run folder, or from one of its checkpoints.")
@@ -217,8 +214,10 @@ def _changes(options: Options) -> Iterator[tuple[str, Any]]:
     given += [(f"--set {key}", (key,), value) for key, value in pairs]
     seen: dict[str, str] = {}
     for flag, keys, value in given:
-        if len(keys) == 1 and seen.setdefault(keys[0], flag) != flag:
-            raise UsageError(f"{seen[keys[0]]} and {flag}: found together; give one of them")
+        if len(keys) == 1:  # of an option for both nets, --set may change the one for one of them
+            if keys[0] in seen:
+                raise UsageError(f"{seen[keys[0]]} and {flag}: found together; give one of them")
+            seen[keys[0]] = flag
         yield from ((key, value) for key in keys)
 
 
