@@ -46,7 +46,7 @@ def tiny_settings(tiny_npz: Path) -> dict[str, Any]:
         "latent.dims": 4,
         "train.order": "shuffled",
         "train.batch_size": 16,
-        "train.epochs": 3,
+        "train.length": "3 epochs",
         "train.device": "cpu",
         "output.log": "2 steps",
         "output.sample": "1 epoch",
@@ -63,13 +63,8 @@ def train_tiny(tiny_settings: dict[str, Any]) -> Train:
         import ganvas
 
         settings = {} if resume else tiny_settings | changes
-        replaced = {
-            "train.images": "train.epochs",
-            "train.minutes": "train.epochs",
-            "model.name": "model.width",
-        }
-        for key in replaced.keys() & changes.keys():
-            del settings[replaced[key]]
+        if "model.name" in changes:
+            del settings["model.width"]
         recipe = None if resume else "cs231n-vanilla"
         return ganvas.train(recipe, settings=settings, outdir=outdir, resume=resume, progress=False)
 

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+import ganvas
 from ganvas import config
 
 Cli = Callable[..., Any]
@@ -74,6 +75,17 @@ def test_every_option_of_train_says_what_it_is(cli: Cli) -> None:
         assert len(line.split()) > 3, line
 
 
+def test_the_version_is_that_of_the_package(cli: Cli) -> None:
+    assert cli("--version") == (0, f"ganvas {ganvas.__version__}\n", "")
+
+
+def test_help_of_one_command_does_not_run_it(cli: Cli, tmp_path: Path) -> None:
+    for command in (("train",), ("sample",), ("data", "inspect")):
+        text = cli(*command, "--help").out
+        assert "--json" in text and "Raises" not in text and "Args" not in text
+    assert not list(tmp_path.iterdir())
+
+
 def test_python_m_ganvas_is_the_same_program() -> None:
     result = subprocess.run(
         [sys.executable, "-m", "ganvas", "train", "nonsense"],
@@ -96,19 +108,24 @@ def test_python_m_ganvas_is_the_same_program() -> None:
         (["train", "--batchsize", "3"], ["--batchsize", "--batch-size"]),
         (["train", "--nonsense"], ["--nonsense"]),
         (["tran"], ["tran", "train"]),
-        (["train", "--epochs", "many"], ["--epochs", "many", "integer"]),
-        (["train", "--learning-rate", "x"], ["--learning-rate", "number"]),
+        (["train", "--epochs", "many"], ["--epochs: found 'many'; allowed: a whole number"]),
+        (["train", "--learning_rate=x"], ["--learning_rate: found 'x'; allowed: a number"]),
         (["train", "--epochs"], ["--epochs"]),
         (["train", "a", "b"], ["b"]),
-        (["train", "--epochs", "0"], ["train.epochs: found 0", "greater than or equal to 1"]),
+        (["train", "--epochs", "0"], ["train.length: found '0 epochs'", "from 1", "'60 epochs'"]),
         (["train", "--epochs", "1", "--images", "9"], ["--epochs and --images", "one of them"]),
         (
-            ["train", "--set", "train.epochs=1", "--set", "train.images=9"],
-            ["train.epochs and train.images", "one of them"],
+            ["train", "--epochs", "1", "--set", "train.length=9 images"],
+            ["--epochs and --set train.length", "one of them"],
         ),
-        (["train", "--epochs", "1", "--set", "train.images=9"], ["train.epochs and train.images"]),
+        (
+            ["train", "--batch-size", "1", "--set", "train.batch_size=9"],
+            ["--batch-size and --set train.batch_size", "one of them"],
+        ),
+        (["train", "--set", "train.epochs=1"], ["'train.epochs'", "train.length='1 epochs'"]),
+        (["train", "--set", "train.images=9"], ["'train.images'", "train.length='9 images'"]),
         (["train", "--epochs", "1", "--minutes", "9"], ["--epochs and --minutes", "one of them"]),
-        (["train", "--minutes", "0"], ["train.minutes: found 0", "greater than 0"]),
+        (["train", "--minutes", "0"], ["train.length: found '0.0 minutes'", "above 0"]),
         (["train", "--learning-rate", "nan"], ["learning_rate: found nan", "finite"]),
         (["train", "--beta-1", "1.0"], ["beta_1: found 1.0", "less than 1"]),
         (["train", "--seed", "-1"], ["seed: found -1", "0 to 2^63 - 1"]),
@@ -128,6 +145,10 @@ def test_python_m_ganvas_is_the_same_program() -> None:
         (["sample"], ["what"]),
         (["sample", "nowhere"], ["'nowhere' does not exist"]),
         (["sample", "."], ["holds no generator"]),
+        (["sample", ".", "--grid", "a.jpg"], ["--grid: found 'a.jpg'", ".png"]),
+        (["sample", ".", "--walk", "a.mp4"], ["--walk: found 'a.mp4'", ".gif"]),
+        (["sample", ".", "--npz", "a.npy"], ["--npz: found 'a.npy'", ".npz"]),
+        (["list", "losess"], ["unknown family 'losess'", "losses"]),
         (["show", "modelzoo"], None),
         (["show", "nonsense-here"], ["unknown name 'nonsense-here'"]),
         (["show", "nowhere.toml"], ["'nowhere.toml' does not exist"]),
@@ -236,7 +257,7 @@ def test_a_bug_is_one_line_too_and_debug_shows_where(
     def broken(name: str, **_: Any) -> Any:
         raise ZeroDivisionError("oh\nno")
 
-    monkeypatch.setattr("ganvas.verbs.show.show", broken)
+    monkeypatch.setattr("ganvas.verbs.show.show", broken)  # found on use
     result = cli("show", "modelzoo")
     assert result.code == 1
     assert result.err.startswith("ganvas: unexpected ZeroDivisionError: oh no")
@@ -265,7 +286,7 @@ def test_the_model_zoos_command_line(cli: Cli, tmp_path: Path) -> None:
         "optim.generator.beta_1: 0.5 -> 0.4",
         "optim.generator.learning_rate: 0.0002 -> 0.0001",
         "train.batch_size: 128 -> 32",
-        "train.epochs: 50 -> 1",
+        "train.length: 50 epochs -> 1 epoch",
     ]
     assert [path.name for path in tmp_path.iterdir()] == ["x.toml"]
 
@@ -308,6 +329,51 @@ def test_training_prints_how_it_goes(cli: Cli, tiny_run: Path) -> None:
     assert "epoch 3.0 · step 12 of 12 · D " in last and "0:00:00 left" in last
 
 
+def test_json_of_a_run_is_alone_on_standard_output(cli: Cli, tiny_run: Path) -> None:
+    result = cli("train", tiny_run / "config.toml", "--json", "--evaluate", "fd20")
+    assert result.code == 0
+    found = json.loads(result.out)
+    assert (found["folder"], found["steps"], found["images"]) == ("runs/tiny-001", 12, 192)
+    assert found["finished"] and found["seconds"] > 0
+    assert [row["metric"] for row in found["last"]] == ["fd20"]
+    assert found["best"][0]["values"]["distance"] <= found["last"][0]["values"]["distance"]
+    assert "epoch 3.0 · step 12 of 12" in result.err  # progress
+
+
+def test_json_of_a_dry_run_are_the_settings(cli: Cli) -> None:
+    result = cli("train", "cs231n-lsgan", "--dry-run", "--json", "--epochs", 3)
+    tables = json.loads(result.out)
+    assert config.build(tables) == ganvas.resolve("cs231n-lsgan", epochs=3)
+    assert tables["train"]["length"] == "3 epochs"
+
+
+def test_json_of_a_sample_says_what_was_written(cli: Cli, tiny_run: Path, tmp_path: Path) -> None:
+    found = json.loads(cli("sample", tiny_run, "--num", 3, "--npz", "x.npz", "--json").out)
+    assert found == {"images": 3, "shape": [1, 8, 8], "files": {"npz": "x.npz"}}
+    found = json.loads(cli("sample", tiny_run, "--json").out)
+    assert found["files"] == {"grid": "samples.png"} and (tmp_path / "samples.png").is_file()
+
+
+def test_json_of_data_leaves_no_files(cli: Cli, tmp_path: Path) -> None:
+    assert json.loads(cli("data", "fetch", "digits", "--json").out) == {
+        "dataset": "digits",
+        "files": [],
+    }
+    found = json.loads(cli("data", "inspect", "digits", "--json").out)
+    assert (found["count"], found["sheet"]) == (1498, None)
+    assert {one["dataset"] for one in json.loads(cli("data", "list", "--json").out)} >= {"digits"}
+    assert not list(tmp_path.iterdir())
+    found = json.loads(cli("data", "inspect", "digits", "--json", "--sheet", "x.png").out)
+    assert found["sheet"] == "x.png" and (tmp_path / "x.png").is_file()
+
+
+def test_json_of_a_comparison_leaves_no_page(cli: Cli, tiny_run: Path, tmp_path: Path) -> None:
+    assert json.loads(cli("compare", tiny_run, "--json").out)["html"] is None
+    assert not list(tmp_path.iterdir())
+    cli("compare", tiny_run)
+    assert [path.name for path in tmp_path.iterdir()] == ["compare.html"]
+
+
 def test_data_may_be_a_file_and_first_is_the_data_sets_own(cli: Cli, tiny_npz: Path) -> None:
     result = cli("train", "cs231n-vanilla", "--data", tiny_npz, "--dry-run")
     assert result.code == 0
@@ -323,6 +389,7 @@ def test_list_names_everything(cli: Cli) -> None:
     assert (result.code, result.err) == (0, "")
     found = json.loads(result.out)
     assert found["recipes"] == {n: config.read_recipe(n).about for n in config.recipe_names()}
+    assert found["metrics"]
     families = {"data": "data sets", "model": "models", "latent": "latents",
                 "loss": "losses", "update": "update rules"}  # fmt: skip
     for section, family in families.items():
@@ -331,6 +398,28 @@ def test_list_names_everything(cli: Cli) -> None:
     text = cli("list").out
     for names in found.values():
         assert all(name in text for name in names)
+
+
+@pytest.mark.parametrize(
+    ("given", "family"),
+    [
+        ("recipes", "recipes"),
+        ("recipe", "recipes"),
+        ("losses", "losses"),
+        ("Loss", "losses"),
+        ("data", "data sets"),
+        ("data-sets", "data sets"),
+        ("datasets", "data sets"),
+        ("update", "update rules"),
+        ("updates", "update rules"),
+        ("update rule", "update rules"),
+        ("metric", "metrics"),
+    ],
+)
+def test_list_of_one_family(given: str, family: str, cli: Cli) -> None:
+    assert json.loads(cli("list", given, "--json").out) == ganvas.list(given)
+    assert ganvas.list(given) == {family: ganvas.list()[family]}
+    assert family in cli("list", given).out
 
 
 REQUIRED_KEYS = {

@@ -11,8 +11,7 @@ from typing import Any, Union, get_args, get_origin
 import pytest
 
 from ganvas import config
-from ganvas.config import SECTIONS, AdamSettings, Run, Train
-from ganvas.config.length import Lengths
+from ganvas.config import SECTIONS, AdamSettings, Length, Lengths, Run, Train
 from ganvas.errors import UsageError
 from ganvas.registry import settings
 
@@ -100,7 +99,7 @@ def test_extends_holds_only_what_differs(tmp_path: Path) -> None:
     file = tmp_path / "mine.toml"
     file.write_text(
         'extends = "modelzoo-vanilla"\nabout = "mine"\n'
-        '[loss]\nname = "least-squares"\n[train]\nimages = 5000\n'
+        '[loss]\nname = "least-squares"\n[train]\nlength = "5000 images"\n'
     )
     found = config.read_recipe(str(file))
     mine, base = config.build(found.tables), recipe("modelzoo-vanilla")
@@ -109,8 +108,7 @@ def test_extends_holds_only_what_differs(tmp_path: Path) -> None:
         "loss.d_scale: 0.5 -> 1.0",
         "loss.name: non-saturating -> least-squares",
         "recipe: modelzoo-vanilla -> mine",
-        "train.epochs: 50 -> unset",
-        "train.images: unset -> 5000",
+        "train.length: 50 epochs -> 5000 images",
     ]
 
 
@@ -158,7 +156,8 @@ def test_what_can_be_unset_is_unset_by_default(section: str, cls: type[Any]) -> 
 
 @pytest.mark.parametrize(("section", "cls"), SECTIONS.items())
 def test_a_section_has_defaults_and_explains_its_settings(section: str, cls: type[Any]) -> None:
-    assert config.component(section, {}) == cls()
+    needed = {"length": Length(1, "epochs")} if section == "train" else {}
+    assert config.component(section, needed) == cls(**needed)
     for key, field in settings(cls).items():
         assert key != "name"
         assert (field.description or "").strip(), key
@@ -175,7 +174,7 @@ def test_every_setting_of_a_run_goes_through_toml() -> None:
         ("optim.generator.learning_rate", 0.1 + 0.2),
         ("optim.generator.beta_1", 0.0),
         ("optim.discriminator.eps", 1e-30),
-        ("train.images", 123_457),
+        ("train.length", "123457 images"),
         ("train.order", "independent"),
         ("train.drop_last", False),
         ("output.grid", [3, 7]),
@@ -188,7 +187,7 @@ def test_every_setting_of_a_run_goes_through_toml() -> None:
     assert again.seed == 2**63 - 1
     assert again.optim.generator.learning_rate == 0.30000000000000004
     assert again.preprocess.image_size == (28, 20)
-    assert (again.train.epochs, again.train.images) == (None, 123_457)
+    assert again.train.length == Length(123_457, "images")
 
 
 def test_tags_with_slashes_go_through_toml(tmp_path: Path) -> None:
@@ -233,19 +232,15 @@ def test_an_override_leaves_the_tables_alone() -> None:
     assert str(tables) == before
 
 
-def test_another_budget_replaces_the_first() -> None:
-    assert recipe("cs231n-vanilla", ("train.images", 9)).train == dataclasses.replace(
-        recipe().train, epochs=None, images=9
+def test_another_length_replaces_the_first() -> None:
+    assert recipe("cs231n-vanilla", ("train.length", "9 images")).train == dataclasses.replace(
+        recipe().train, length=Length(9, "images")
     )
-    assert recipe("mnist-classes", ("train.epochs", 2)).train.images is None
-    by_the_clock = recipe("mnist-classes", ("train.minutes", 2)).train
-    assert (by_the_clock.images, by_the_clock.minutes) == (None, 2.0)
 
 
-@pytest.mark.parametrize("budget", [{}, {"epochs": 1, "images": 1}, {"images": 1, "minutes": 1}])
-def test_there_is_exactly_one_budget(budget: dict[str, int]) -> None:
-    with pytest.raises(UsageError, match=r"exactly one of train\.epochs, train\.images and train"):
-        config.build(recipe_tables() | {"train": budget})
+def test_a_run_has_a_length() -> None:
+    with pytest.raises(UsageError, match=r"^train\.length is missing: .*60 epochs"):
+        config.build(recipe_tables() | {"train": {"batch_size": 3}})
 
 
 @pytest.mark.parametrize(
@@ -282,7 +277,11 @@ def test_what_is_not_a_setting_is_refused(text: str) -> None:
         ("train.batch_size", 1.5, ["train.batch_size: found 1.5", "integer"]),
         ("train.batch_size", True, ["train.batch_size: found True", "integer"]),
         ("train.batch_size", "32", ["train.batch_size: found '32'", "integer"]),
-        ("train.epochs", 0, ["train.epochs: found 0"]),
+        ("train.length", "0 epochs", ["train.length: found '0 epochs'", "allowed", "'60 epochs'"]),
+        ("train.length", 5, ["train.length: found 5"]),
+        ("train.epochs", 5, ["'train.epochs'", "did you mean train.length='5 epochs'"]),
+        ("train.images", 5, ["'train.images'", "did you mean train.length='5 images'"]),
+        ("train.minutes", 0.5, ["'train.minutes'", "did you mean train.length='0.5 minutes'"]),
         ("train.order", "random", ["train.order: found 'random'", "'shuffled'"]),
         ("train.device", 5, ["train.device: found 5", "string"]),
         ("train.drop_last", 1, ["train.drop_last: found 1", "boolean"]),
@@ -302,7 +301,8 @@ def test_what_is_not_a_setting_is_refused(text: str) -> None:
         ("preprocess.channels", 2, ["preprocess.channels: found 2"]),
         ("preprocess.image_size", 0, ["preprocess.image_size"]),
         ("preprocess.image_size", 4096, ["preprocess.image_size"]),
-        ("preprocess.image_size", "big", ["preprocess.image_size", "big"]),
+        ("preprocess.image_size", "big", ["preprocess.image_size", "big", "64 or 28x20"]),
+        ("preprocess.image_size", "28x", ["preprocess.image_size", "28x", "64 or 28x20"]),
         ("preprocess.image_size", [1, 2, 3], ["preprocess.image_size"]),
         ("output.log", "5 parsecs", ["output.log: found '5 parsecs'", "'1 epoch'"]),
         ("output.log", "0 steps", ["output.log: found '0 steps'"]),
@@ -341,7 +341,7 @@ def test_shared_fakes_are_those_that_g_trains_on() -> None:
 
 def test_components_are_checked_when_made_in_python_too() -> None:
     with pytest.raises(ValueError, match="batch_size"):
-        Train(batch_size="32")  # type: ignore[arg-type]
+        Train(length=Length(1, "epochs"), batch_size="32")  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="beta_1"):
         AdamSettings(beta_1=2.0)
 
@@ -354,13 +354,117 @@ def test_no_difference() -> None:
 
 
 def test_differences_name_the_setting_and_both_values() -> None:
-    new = recipe("cs231n-vanilla", ("optim.generator.eps", 1e-3), ("train.images", 7), ("seed", 4))
+    new = recipe(
+        "cs231n-vanilla", ("optim.generator.eps", 1e-3), ("train.length", "7 images"), ("seed", 4)
+    )
     assert config.diff(recipe(), new) == [
         "optim.generator.eps: 1e-08 -> 0.001",
         "seed: 0 -> 4",
-        "train.epochs: 10 -> unset",
-        "train.images: unset -> 7",
+        "train.length: 10 epochs -> 7 images",
     ]
+
+
+# Length: one setting
+
+
+@pytest.mark.parametrize(
+    ("text", "amount", "unit", "again"),
+    [
+        ("60 epochs", 60, "epochs", "60 epochs"),
+        ("1epoch", 1, "epochs", "1 epoch"),
+        ("200000 images", 200_000, "images", "200000 images"),
+        ("1 image", 1, "images", "1 image"),
+        ("20 minutes", 20.0, "minutes", "20 minutes"),
+        ("2.5 minutes", 2.5, "minutes", "2.5 minutes"),
+        ("1.0 minutes", 1.0, "minutes", "1 minute"),
+        ("1e-05 minutes", 1e-5, "minutes", "1e-05 minutes"),
+        ("0.1234567890123 minutes", 0.1234567890123, "minutes", "0.1234567890123 minutes"),
+    ],
+)
+def test_a_length_is_a_number_and_a_unit(text: str, amount: float, unit: Any, again: str) -> None:
+    length = Length.parse(text)
+    assert length == Length(amount, unit)
+    assert str(length) == again
+    assert Length.parse(again) == length == Length.parse(length)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "", "60", "epochs", "0 epochs", "-1 epochs", "1.5 epochs", "2.5 images", "0 minutes",
+        "0.0 minutes", "1e999 minutes", "nan minutes", "inf minutes", "3 hours", "5 parsecs",
+        "1-2 epochs", f"{'9' * 5000} images", 60, True, None, ["60 epochs"],
+    ],
+)  # fmt: skip
+def test_what_is_no_length_is_refused(text: object) -> None:
+    with pytest.raises(ValueError, match="'60 epochs'"):
+        Length.parse(text)
+
+
+def test_a_length_is_checked_when_made_in_python_too() -> None:
+    for amount, unit in ((0, "epochs"), (1.5, "images"), (-1.0, "minutes"), (1, "hours")):
+        with pytest.raises(ValueError, match="'60 epochs'"):
+            Length(amount, unit)  # type: ignore[arg-type]
+
+
+def test_images_of_a_length() -> None:
+    assert Length(3, "epochs").images(50) == 150
+    assert Length(70, "images").images(50) == 70
+    assert Length(2.5, "minutes").images(50) is None
+
+
+@pytest.mark.parametrize(
+    ("older", "length"),
+    [
+        ("epochs = 20", "20 epochs"),
+        ("images = 5000", "5000 images"),
+        ("minutes = 2.0", "2 minutes"),
+        ("minutes = 2", "2 minutes"),
+    ],
+)
+def test_files_of_before_there_was_one_length_are_read(
+    older: str, length: str, tmp_path: Path
+) -> None:
+    now = recipe("cs231n-vanilla", ("train.length", length))
+    text = config.save(now)
+    assert text.count(f'length = "{length}"\n') == 1
+    file = tmp_path / "config.toml"
+    file.write_text(text.replace(f'length = "{length}"', older), encoding="utf-8")
+    assert config.diff(config.load(file), now) == []
+
+
+def test_an_older_file_may_extend_a_recipe(tmp_path: Path) -> None:
+    file = tmp_path / "mine.toml"
+    file.write_text('extends = "cs231n-vanilla"\n[train]\nimages = 640\n', encoding="utf-8")
+    run = config.build(config.read_recipe(str(file)).tables)
+    assert run.train == dataclasses.replace(recipe().train, length=Length(640, "images"))
+
+
+def test_an_older_file_with_two_lengths_is_refused(tmp_path: Path) -> None:
+    file = tmp_path / "mine.toml"
+    file.write_text('extends = "cs231n-vanilla"\n[train]\nepochs = 3\nimages = 640\n')
+    with pytest.raises(UsageError, match=r"unknown setting 'train\.epochs': did you mean"):
+        config.build(config.read_recipe(str(file)).tables)
+
+
+# Sections that came later
+
+
+def test_a_file_of_before_a_component_existed_has_the_one_that_changes_nothing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    tables = recipe_tables()
+    del tables["latent"]
+    with pytest.raises(UsageError, match=r"latent\.name is missing"):
+        config.build(tables)
+    monkeypatch.setitem(config.DEFAULTS, "latent", "uniform")
+    assert config.save(config.build(tables)).count('[latent]\nname = "uniform"\n') == 1
+    assert config.build(recipe_tables()) == recipe()
+    changed = config.build(config.override(tables, [("latent.name", "normal"), ("latent.dims", 3)]))
+    assert (config.COMPONENTS["latent"].name_of(changed.latent), changed.latent.dims) == (
+        "normal",
+        3,
+    )
 
 
 # Lengths in steps, by hand
@@ -389,7 +493,7 @@ def test_a_recipe_is_as_long_as_published(
     run = recipe(name)
     lengths = Lengths.of(run, num_images)
     assert lengths.steps_per_epoch == per_epoch
-    assert lengths.total_steps(run.train) == total
+    assert lengths.total_steps(run.train.length) == total
 
 
 @pytest.mark.parametrize(
@@ -434,7 +538,7 @@ def test_periods(period: str, steps: int) -> None:
 )
 def test_a_length_in_images_is_rounded_up(images: int, steps: int, shown: int) -> None:
     lengths = Lengths(10, 4, False)
-    assert lengths.total_steps(Train(images=images)) == steps
+    assert lengths.total_steps(Length(images, "images")) == steps
     assert lengths.images_at(steps) == shown
 
 

@@ -104,7 +104,9 @@ def test_a_train_command_has_settings_that_exist(
     if options["data"] and options["data"] not in registry.DATASETS.names():  # a user's folder
         (tmp_path / "pictures").mkdir()
         options["data"] = "pictures"
-    given = {k: v for k, v in options.items() if k not in ("outdir", "data_root", "dry_run")}
+    given = {
+        k: v for k, v in options.items() if k not in ("outdir", "data_root", "dry_run", "as_json")
+    }
     ganvas.resolve(**given | {"settings": given["settings"] or []})
 
 
@@ -211,7 +213,7 @@ def test_toml_blocks_are_recipes(tmp_path: Path) -> None:
 def test_pages_are_short() -> None:
     for page, text in PAGES.items():
         lines = len(text.splitlines())
-        assert lines <= (240 if page == "docs/extend.md" else 150), f"{page}: {lines} lines"
+        assert lines <= (300 if page == "docs/extend.md" else 150), f"{page}: {lines} lines"
 
 
 def test_the_accuracies_of_classifiers_are_those_of_their_cards() -> None:

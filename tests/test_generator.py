@@ -90,7 +90,7 @@ def test_a_walk_stops_at_latents_of_its_seed(tiny_run: Path) -> None:
     source = load(tiny_run)
     points = source.latent.sample(4, torch.Generator().manual_seed(stream(2, "walk")))
     frames = source.walk(frames=40, stops=4, seed=2)
-    assert np.array_equal(frames[::10], source(Latents(points)))
+    assert np.array_equal(frames[::10], source(points))
 
 
 def test_a_walk_needs_a_frame_for_each_stop(tiny_run: Path) -> None:

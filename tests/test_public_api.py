@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import inspect
+import re
 import subprocess
 import sys
+from typing import Any
 
 import pytest
 
@@ -44,16 +46,23 @@ def test_unknown_names_are_refused() -> None:
         "import ganvas; ganvas.Run; ganvas.UsageError; ganvas.RunError",
         "from ganvas import cli; sys.argv = ['ganvas', '--help']; run(cli.main)",
         "from ganvas import cli; sys.argv = ['ganvas', 'train', '--help']; run(cli.main)",
+        "import ganvas, inspect; [inspect.signature(getattr(ganvas, n)) for n in verbs]",
+        "import ganvas; assert ganvas.list('recipes')",
+        "from ganvas.verbs import completion as c; c.names('q'), c.metrics(''), c.settings('')",
+        "from ganvas import cli; sys.argv = ['ganvas', 'train', '--set', 'seed']; run(cli.main, 2)",
+        "from ganvas import cli; sys.argv = ['ganvas', 'train', '--epochs', '0']; run(cli.main, 2)",
+        "from ganvas import cli; sys.argv = ['ganvas', 'train', '--resume', 'x']; run(cli.main, 2)",
     ],
 )
 def test_light_uses_load_neither_torch_nor_numpy(code: str) -> None:
     script = f"""
 import sys
-def run(main):
+verbs = ["train", "resolve", "sample", "evaluate", "compare", "list", "show"]
+def run(main, code=0):
     try:
         main()
     except SystemExit as end:
-        assert end.code == 0, end.code
+        assert end.code == code, end.code
 {code}
 heavy = {{"torch", "numpy", "matplotlib", "PIL", "safetensors", "sklearn"}} & set(sys.modules)
 print("HEAVY", sorted(heavy))
@@ -65,25 +74,49 @@ print("HEAVY", sorted(heavy))
     assert heavy == "HEAVY []"
 
 
-@pytest.mark.parametrize(
-    ("command", "only_command", "only_function"),
-    [
-        ("train", {"dry_run"}, {"progress"}),
-        ("sample", set(), set()),
-        ("evaluate", {"as_json"}, {"progress"}),
-        ("compare", {"as_json"}, set()),
-        ("show", {"as_json"}, set()),
-    ],
-)
-def test_a_command_has_the_options_of_its_function(
-    command: str, only_command: set[str], only_function: set[str]
-) -> None:
+VERBS = ["train", "sample", "evaluate", "compare", "list", "show"]
+
+
+def commands() -> dict[str, set[str]]:
+    """Each command's options by its name, as "train" or "data list"."""
+    import typer
+
     from ganvas import cli
 
-    options = set(inspect.signature(getattr(cli, command)).parameters)
-    arguments = set(inspect.signature(getattr(ganvas, command)).parameters)
+    whole: Any = typer.main.get_command(cli.app)
+    inner = {f"data {name}": one for name, one in whole.commands["data"].commands.items()}
+    found = {**whole.commands, **inner}
+    del found["data"]
+    return {name: {one.name for one in command.params} for name, command in found.items()}
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_a_command_has_the_options_of_its_function(verb: str) -> None:
+    only_command = {"as_json"} | ({"dry_run"} if verb == "train" else set())
+    only_function = {"progress"} if verb in ("train", "evaluate") else set()
+    options = commands()[verb]
+    arguments = set(inspect.signature(getattr(ganvas, verb)).parameters)
     assert options - only_command == arguments - only_function
     assert only_command <= options and only_function <= arguments
+
+
+def test_every_command_prints_json_on_request() -> None:
+    assert set(commands()) == {*VERBS, "data list", "data fetch", "data inspect"}
+    assert all("as_json" in options for options in commands().values())
+
+
+@pytest.mark.parametrize("name", [*VERBS, "resolve"])
+def test_a_function_says_what_its_arguments_are(name: str) -> None:
+    """Its options' help is written once; the docstring has it too, the signature plain types."""
+    function = getattr(ganvas, name)
+    text = inspect.getdoc(function)
+    for parameter in inspect.signature(function).parameters.values():
+        assert len(re.findall(rf"^    {parameter.name}: \S", text, re.MULTILINE)) == 1
+        assert "OptionInfo" not in str(parameter)
+    first, *rest = text.split("\n\n")
+    assert "\n" not in first
+    titles = [part.partition("\n")[0] for part in rest if re.match(r"[A-Z]\w+:\n", part)]
+    assert titles == [one for one in ("Args:", "Returns:", "Raises:") if one in titles]
 
 
 def test_resolve_takes_what_train_takes_to_settle_its_settings() -> None:
@@ -93,7 +126,9 @@ def test_resolve_takes_what_train_takes_to_settle_its_settings() -> None:
     assert set(resolve) <= set(train)
 
 
-@pytest.mark.parametrize("name", ["train", "resolve", "sample", "show", "evaluate", "compare"])
+@pytest.mark.parametrize(
+    "name", ["train", "resolve", "sample", "show", "evaluate", "compare", "list"]
+)
 def test_all_but_the_first_argument_are_by_keyword(name: str) -> None:
     first, *others = inspect.signature(getattr(ganvas, name)).parameters.values()
     assert first.kind is inspect.Parameter.POSITIONAL_OR_KEYWORD

@@ -23,7 +23,7 @@ BASE: dict[str, Any] = {
     "latent": {"name": "normal"},
     "loss": {"name": "non-saturating"},
     "update": {"name": "alternating"},
-    "train": {"epochs": 1},
+    "train": {"length": "1 epoch"},
 }
 
 ALL = [(section, name) for section, registry in COMPONENTS.items() for name in registry.names()]

@@ -7,23 +7,23 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Sequence
-from importlib.metadata import version
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
     from ganvas import data
-    from ganvas.comparison.compare import Comparison, compare
+    from ganvas.comparison.compare import Comparison
     from ganvas.config import Run
     from ganvas.errors import RunError, UsageError
     from ganvas.generator import Generator, load
-    from ganvas.metrics.evaluate import evaluate
     from ganvas.training.loop import Trained
+    from ganvas.verbs.compare import compare
+    from ganvas.verbs.evaluate import evaluate
     from ganvas.verbs.sample import sample
-    from ganvas.verbs.show import list_all as list
+    from ganvas.verbs.show import list_names as list
     from ganvas.verbs.show import show
     from ganvas.verbs.train import resolve, train
 
-__version__ = version("ganvas")
+__version__: str
 
 _HOMES: Final = {
     "Comparison": "ganvas.comparison.compare",
@@ -32,9 +32,9 @@ _HOMES: Final = {
     "RunError": "ganvas.errors",
     "Trained": "ganvas.training.loop",
     "UsageError": "ganvas.errors",
-    "compare": "ganvas.comparison.compare",
+    "compare": "ganvas.verbs.compare",
     "data": "ganvas",
-    "evaluate": "ganvas.metrics.evaluate",
+    "evaluate": "ganvas.verbs.evaluate",
     "list": "ganvas.verbs.show",
     "load": "ganvas.generator",
     "resolve": "ganvas.verbs.train",
@@ -63,11 +63,15 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
+    if name == "__version__":
+        from importlib.metadata import version  # here, because it takes as long as all the rest
+
+        return version("ganvas")
     if name not in _HOMES:
         raise AttributeError(f"module 'ganvas' has no attribute '{name}'")
     if name == "data":
         return importlib.import_module("ganvas.data")
-    return getattr(importlib.import_module(_HOMES[name]), "list_all" if name == "list" else name)
+    return getattr(importlib.import_module(_HOMES[name]), "list_names" if name == "list" else name)
 
 
 def __dir__() -> Sequence[str]:

@@ -58,7 +58,7 @@ class Generator:
         rng = torch.Generator().manual_seed(stream(seed, "sample"))
         for start in range(0, num, GROUP):
             some = None if classes is None else classes[start : start + GROUP]
-            yield self(Latents(self.latent.sample(GROUP, rng), some))[: num - start]
+            yield self(self.latent.sample(GROUP, rng), some)[: num - start]
 
     def sample(self, num: int = 25, seed: int = 0, labels: Sequence[int] | None = None) -> Pixels:
         """`num` images, uint8 (num, C, H, W); a seed gives the same ones whatever the number.
@@ -102,18 +102,18 @@ class Generator:
             for at in np.arange(frames) * (stops / frames)
         ]
         groups = torch.split(torch.stack(path), GROUP)
-        return np.concatenate([self(Latents(group)) for group in groups])
+        return np.concatenate([self(group) for group in groups])
 
-    def __call__(self, latents: Latents) -> Pixels:
-        """At most GROUP latents to uint8 images (n, C, H, W)."""
+    def __call__(self, z: Tensor, labels: Tensor | None = None) -> Pixels:
+        """Latents (n, dims), n at most GROUP, and their class indices to uint8 (n, C, H, W)."""
         device = next(self.net.parameters()).device
-        z = torch.zeros(GROUP, self.latent.dims, device=device)
-        z[: len(latents)] = latents.z.to(device)
-        labels = None
-        if latents.labels is not None:
-            labels = torch.zeros(GROUP, dtype=torch.int64, device=device)
-            labels[: len(latents.labels)] = latents.labels.to(device)
-        return draw(self.net, Latents(z, labels), self.model)[: len(latents)]
+        padded = torch.zeros(GROUP, self.latent.dims, device=device)
+        padded[: len(z)] = z.to(device)
+        if labels is not None:
+            classes = torch.zeros(GROUP, dtype=torch.int64, device=device)
+            classes[: len(labels)] = labels.to(device)
+            labels = classes
+        return draw(self.net, Latents(padded, labels), self.model)[: len(z)]
 
 
 def generate(net: nn.Module, latents: Latents) -> Tensor:

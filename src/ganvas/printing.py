@@ -1,4 +1,4 @@
-"""What the commands print: tables on a terminal, JSON on request."""
+"""What the commands print: lines and tables, or JSON on request."""
 
 from __future__ import annotations
 
@@ -15,15 +15,54 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from ganvas import config
+
 if TYPE_CHECKING:
     from ganvas.comparison.compare import Comparison
     from ganvas.comparison.table import Column
+    from ganvas.config import Run
+    from ganvas.data.catalogue import Fetched, Listing
     from ganvas.data.inspection import Inspection
     from ganvas.metrics.rows import Row
+    from ganvas.pixels import Pixels
     from ganvas.training.loop import Trained
 
 
-def evaluations(result: Trained) -> None:
+def _json(found: Any) -> None:
+    typer.echo(json.dumps(found, indent=2, default=str))  # paths as text
+
+
+# train
+
+
+def settings(run: Run, as_json: bool) -> None:
+    """Every setting, as in config.toml."""
+    if as_json:
+        _json(config.to_tables(run))
+    else:
+        typer.echo(config.save(run), nl=False)
+
+
+def trained(result: Trained, as_json: bool) -> None:
+    """Where a run is and how far it came, with its last and its best evaluation."""
+    if as_json:
+        rows = {key: [row.as_json() for row in getattr(result, key)] for key in ("last", "best")}
+        _json(vars(result) | rows)
+    elif not result.finished:
+        typer.echo(
+            f"stopped after {result.images:,} images, all saved; "
+            f"go on with: ganvas train --resume {result.folder}"
+        )
+    else:
+        typer.echo(
+            f"trained on {result.images:,} images in {result.seconds:,.0f} s: {result.folder}"
+        )
+        _evaluations(result)
+        typer.echo("  samples/ training.gif losses.png reals.png log.jsonl generator/")
+        typer.echo(f"  more images: ganvas sample {result.folder}")
+
+
+def _evaluations(result: Trained) -> None:
     """The last and the best evaluation of a run, and what evaluating took."""
     if not result.last or not result.best:
         return
@@ -59,8 +98,23 @@ def _text(value: float | None) -> str:
     return f"{value:.1f}" if abs(value) >= 100 else f"{round(value, 9):.4g}"
 
 
-def metrics(rows: list[Row]) -> None:
+# sample, evaluate, compare
+
+
+def sampled(images: Pixels, files: Mapping[str, Path | None], as_json: bool) -> None:
+    """Where images were written."""
+    written = {kind: str(path) for kind, path in files.items() if path}
+    if as_json:
+        _json({"images": len(images), "shape": images.shape[1:], "files": written})
+    else:
+        typer.echo(f"wrote {', '.join(written.values())}")
+
+
+def metrics(rows: list[Row], as_json: bool) -> None:
     """A table of measured values, and what they were measured with."""
+    if as_json:
+        _json([row.as_json() for row in rows])
+        return
     lines = []
     for row in rows:
         for key, value in row.values.items():
@@ -94,8 +148,11 @@ def metrics(rows: list[Row]) -> None:
             typer.echo(f"wrote {row.picture}")
 
 
-def comparison(found: Comparison) -> None:
+def comparison(found: Comparison, html: Path | None, as_json: bool) -> None:
     """Mean and spread of each group, with its runs below, in as many tables as the width takes."""
+    if as_json:
+        _json(found.as_json() | {"html": html and str(html)})
+        return
     training = [column for column in found.columns if not column.is_metric]
     measured = [column for column in found.columns if column.is_metric]
     for title, columns in (("training", training), ("metrics", measured)):
@@ -110,6 +167,7 @@ def comparison(found: Comparison) -> None:
         typer.echo(f"larger than chance: {contrast}")
     for remark in found.remarks:
         typer.echo(f"- {remark}")
+    typer.echo(f"wrote {html}")
 
 
 def _comparison_lines(
@@ -147,13 +205,36 @@ def _in_parts(title: str, head: list[str], lines: list[list[str]]) -> None:
         title, start = "", end
 
 
-def recipe(found: dict[str, Any]) -> None:
-    """What `ganvas show RECIPE` says: nets, settings with their reasons, published results."""
-    size = "x".join(str(n) for n in (*found["shape"][1:], found["shape"][0]))
-    if found["steps"] is None:
-        length = f"{found['minutes']:g} minutes"
+# list, show
+
+
+def names(families: Mapping[str, Mapping[str, str]], as_json: bool) -> None:
+    """A table a family: names, and what each is."""
+    if as_json:
+        _json(families)
+        return
+    for family, members in families.items():
+        table(family, ["name", "what it is"], [[name, about] for name, about in members.items()])
+
+
+def shown(found: dict[str, Any], as_json: bool) -> None:
+    """What `ganvas show` found: a recipe, or a component."""
+    if as_json:
+        _json(found)
+    elif "recipe" in found:
+        _recipe(found)
     else:
-        length = f"{found['epochs']} epochs, {found['steps']:,} steps"
+        typer.echo(f"{found['name']} ({found['family']}): {found['about']}")
+        rows = [[row["setting"], str(row["default"]), row["about"]] for row in found["settings"]]
+        table("settings", ["setting", "default", "what it is"], rows)
+
+
+def _recipe(found: dict[str, Any]) -> None:
+    """Nets, settings with their reasons, published results."""
+    size = "x".join(str(n) for n in (*found["shape"][1:], found["shape"][0]))
+    length = found["length"]
+    if found["steps"] is not None:
+        length += f", {found['steps']:,} steps"
     typer.echo(f"{found['recipe']}: {found['about']}")
     typer.echo(
         f"{found['images']:,} images of {size} from {found['data']}; "
@@ -177,12 +258,42 @@ def recipe(found: dict[str, Any]) -> None:
             typer.echo(f"  - {result}")
 
 
-def inspection_json(found: Inspection, sheet: Path) -> None:
-    typer.echo(json.dumps(asdict(found) | {"sheet": str(sheet)}, indent=2, default=str))
+# data
 
 
-def inspection(found: Inspection, sheet: Path) -> None:
+def datasets(found: Sequence[Listing], as_json: bool) -> None:
+    """What is there of each data set, and where."""
+    if as_json:
+        _json([vars(listing) for listing in found])
+        return
+    rows = [
+        [
+            listing.dataset,
+            listing.status,
+            ", ".join(f"{split} {count:,}" for split, count in listing.splits.items()),
+            str(listing.path or ""),
+            listing.about,
+        ]
+        for listing in found
+    ]
+    table("data sets", ["name", "status", "images", "where", "what it is"], rows)
+
+
+def fetched(found: Fetched, as_json: bool) -> None:
+    """The files of a data set."""
+    if as_json:
+        _json(vars(found))
+    elif found.files:
+        typer.echo("\n".join(map(str, found.files)))
+    else:
+        typer.echo(f"{found.dataset} needs no files")
+
+
+def inspection(found: Inspection, sheet: Path | None, as_json: bool) -> None:
     """What is in a data set, and where its sheet of samples was written."""
+    if as_json:
+        _json(asdict(found) | {"sheet": sheet})
+        return
 
     def counts(values: Mapping[Any, int]) -> str:
         shown = [f"{key}: {count:,}" for key, count in list(values.items())[:40]]
@@ -206,6 +317,9 @@ def inspection(found: Inspection, sheet: Path) -> None:
     table(found.what, ["", ""], rows)
     for warning in found.warnings:
         typer.echo(f"warning: {warning}")
+
+
+# Tables
 
 
 def table(title: str, columns: list[str], rows: list[list[str]]) -> None:

@@ -79,6 +79,57 @@ def test_a_run_that_was_cut_off_says_how_far_it_got(runs: Path) -> None:
     assert (second.state, second.finished) == ("nothing logged", False)
 
 
+@pytest.mark.parametrize(
+    ("length", "state"),
+    [("3 epochs", "finished"), ("150 images", "finished"), ("9 minutes", "at 0 of 9 minutes")],
+)
+def test_a_run_of_any_length_says_how_far_it_got(length: str, state: str, runs: Path) -> None:
+    file = runs / "bce-0/config.toml"
+    file.write_text(file.read_text().replace('"3 epochs"', f'"{length}"', 1))
+    log = runs / "bce-0/log.jsonl"
+    lines = [json.loads(line) | {"seconds": 0} for line in log.read_text().splitlines()]
+    log.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    (run,) = ganvas.compare([runs / "bce-0"]).runs
+    assert (run.state, run.finished) == (state, state == "finished")
+
+
+@pytest.mark.parametrize(
+    ("says", "finished"), [("finished", True), ("stopped", False), ("running", False), (3, False)]
+)
+def test_only_the_run_itself_can_say_that_its_minutes_are_over(
+    says: object, finished: bool, runs: Path
+) -> None:
+    file = runs / "bce-0/config.toml"
+    file.write_text(file.read_text().replace('"3 epochs"', '"9 minutes"', 1))
+    (runs / "bce-0/status.json").write_text(json.dumps({"state": says}))
+    (run,) = ganvas.compare([runs / "bce-0"]).runs
+    assert run.finished == finished
+    assert (run.state == "finished") == finished
+
+
+def test_a_run_that_failed_at_its_last_step_is_not_finished(runs: Path) -> None:
+    assert ganvas.compare([runs / "bce-0"]).runs[0].finished
+    (runs / "bce-0/status.json").write_text(json.dumps({"state": "failed"}))
+    assert not ganvas.compare([runs / "bce-0"]).runs[0].finished
+
+
+@pytest.mark.parametrize(
+    ("now", "older"),
+    [("3 epochs", "epochs = 3"), ("20 images", "images = 20"), ("2 minutes", "minutes = 2.0")],
+)
+def test_a_run_of_before_there_was_one_length_is_of_the_same_group(
+    now: str, older: str, runs: Path
+) -> None:
+    for name, line in (("bce-0", f'length = "{now}"'), ("bce-1", older)):
+        file = runs / name / "config.toml"
+        text = file.read_text()
+        assert text.count('length = "3 epochs"') == 1
+        file.write_text(text.replace('length = "3 epochs"', line))
+    (group,) = ganvas.compare([runs / "bce-0", runs / "bce-1"]).groups
+    assert len(group.runs) == 2
+    assert group.settings["train.length"] == now
+
+
 def test_a_copy_of_a_seed_is_left_out_of_mean_and_spread(runs: Path, measure: Measure) -> None:
     measure(runs / "bce-0", 1.0)
     measure(runs / "bce-1", 3.0)

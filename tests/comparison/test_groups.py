@@ -22,7 +22,7 @@ def names(*runs: RunRecord) -> list[str]:
 
 
 def test_runs_that_differ_in_the_seed_only_are_one_group() -> None:
-    runs = [record("a", seed=0), record("b", seed=1), record("c", seed=0, train__epochs=3)]
+    runs = [record("a", seed=0), record("b", seed=1), record("c", seed=0, train__length="3 epochs")]
     groups = group_runs(runs)
     assert [group.runs for group in groups] == [tuple(runs[:2]), (runs[2],)]
 

@@ -10,8 +10,7 @@ from typing import Any
 
 import pytest
 
-from ganvas.config import Train
-from ganvas.config.length import Lengths
+from ganvas.config import Length, Lengths
 from ganvas.training.ending import Ending
 
 LENGTHS = Lengths(num_images=100, images_per_step=10, drop_last=True)
@@ -36,8 +35,8 @@ def state(step: int = 0) -> Any:
     return SimpleNamespace(step=step, memory={})
 
 
-def steps_until_over(length: Ending, state: Any, clock: Clock, seconds: float) -> int:
-    while not length.over():
+def steps_until_over(ending: Ending, state: Any, clock: Clock, seconds: float) -> int:
+    while not ending.over():
         state.step += 1
         clock.now += seconds
     return int(state.step)
@@ -45,60 +44,58 @@ def steps_until_over(length: Ending, state: Any, clock: Clock, seconds: float) -
 
 def test_steps_that_fit_before_what_is_written_at_the_end(clock: Clock) -> None:
     s = state()
-    length = Ending(
-        Train(minutes=1), LENGTHS, s, begun=clock.now - 2, clock=clock
-    )  # 2 s to load the data
-    assert length.total is None
-    length.took(3.0)
-    length.took(1.0)
+    ending = Ending(Length(1, "minutes"), LENGTHS, s, begun=clock.now - 2, clock=clock)
+    assert ending.total is None
+    ending.took(3.0)
+    ending.took(1.0)
     # 60 s, less 2 s, less 4 s for the pictures, less one and a half times 3 s; the step that began
     # before that ends at 50 s
-    assert steps_until_over(length, s, clock, 1.0) == 50
-    assert length.total == 50
+    assert steps_until_over(ending, s, clock, 1.0) == 50
+    assert ending.total == 50
 
 
 def test_the_first_forecast_is_made_once_and_later_ones_follow_the_pace(clock: Clock) -> None:
     s = state()
-    length = Ending(Train(minutes=1), LENGTHS, s, begun=clock.now, clock=clock)
+    ending = Ending(Length(1, "minutes"), LENGTHS, s, begun=clock.now, clock=clock)
     s.step, clock.now = 1, clock.now + 1
-    assert length.forecast() is None  # 1 s is under 2 % of a minute
-    assert length.total is None
+    assert ending.forecast() is None  # 1 s is under 2 % of a minute
+    assert ending.total is None
     s.step, clock.now = 4, clock.now + 1
-    assert length.forecast() == 4 + (60 - 4 - 2) * 2  # two steps a second
+    assert ending.forecast() == 4 + (60 - 4 - 2) * 2  # two steps a second
     s.step, clock.now = 8, clock.now + 6
-    assert length.forecast() is None
-    assert length.total == 8 + (60 - 4 - 8)  # one step a second since the start
+    assert ending.forecast() is None
+    assert ending.total == 8 + (60 - 4 - 8)  # one step a second since the start
 
 
 def test_a_short_budget_keeps_a_tenth(clock: Clock) -> None:
     s = state()
-    length = Ending(Train(minutes=0.1), LENGTHS, s, begun=clock.now, clock=clock)
-    assert steps_until_over(length, s, clock, 0.1) == 54
+    ending = Ending(Length(0.1, "minutes"), LENGTHS, s, begun=clock.now, clock=clock)
+    assert steps_until_over(ending, s, clock, 0.1) == 54
 
 
 def test_at_least_one_step_is_made(clock: Clock) -> None:
     s = state()
-    length = Ending(Train(minutes=0.01), LENGTHS, s, begun=clock.now - 5, clock=clock)
-    assert steps_until_over(length, s, clock, 9.0) == 1
+    ending = Ending(Length(0.01, "minutes"), LENGTHS, s, begun=clock.now - 5, clock=clock)
+    assert steps_until_over(ending, s, clock, 9.0) == 1
 
 
 def test_time_of_earlier_sittings_counts(clock: Clock) -> None:
     s = state(step=100)
-    length = Ending(
-        Train(minutes=1), LENGTHS, s, begun=clock.now, clock=clock, used=30.0, longest=2.0
+    ending = Ending(
+        Length(1, "minutes"), LENGTHS, s, begun=clock.now, clock=clock, used=30.0, longest=2.0
     )
-    assert steps_until_over(length, s, clock, 1.0) == 100 + 30 - 4 - 3
+    assert steps_until_over(ending, s, clock, 1.0) == 100 + 30 - 4 - 3
     assert s.memory == {"over": 1.0}
     clock.now = 0.0
-    assert Ending(Train(minutes=1), LENGTHS, s, begun=0.0, clock=clock).over()
+    assert Ending(Length(1, "minutes"), LENGTHS, s, begun=0.0, clock=clock).over()
 
 
 def test_a_number_of_steps_does_not_look_at_the_clock(clock: Clock) -> None:
     s = state()
-    length = Ending(Train(epochs=2), LENGTHS, s, begun=0.0, clock=clock)
-    assert length.total == 20
-    assert length.forecast() is None
-    assert steps_until_over(length, s, clock, 1e6) == 20
+    ending = Ending(Length(2, "epochs"), LENGTHS, s, begun=0.0, clock=clock)
+    assert ending.total == 20
+    assert ending.forecast() is None
+    assert steps_until_over(ending, s, clock, 1e6) == 20
     assert s.memory == {}
 
 
@@ -106,7 +103,7 @@ def test_a_run_ends_by_the_clock_and_stays_as_it_is(
     tmp_path: Path, train_tiny: Callable[..., Any]
 ) -> None:
     folder = tmp_path / "run"
-    done = train_tiny(folder, **{"train.minutes": 0.01})
+    done = train_tiny(folder, **{"train.length": "0.01 minutes"})
     assert done.finished
     assert done.seconds < 30  # 0.6 s on a quiet machine
     newest = folder / "checkpoints" / f"step-{done.steps:08d}"

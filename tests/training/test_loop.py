@@ -240,7 +240,7 @@ def test_a_short_last_batch_counts_as_what_it_is(
         **{
             "train.batch_size": 24,
             "train.drop_last": False,
-            "train.epochs": 2,
+            "train.length": "2 epochs",
             "output.log": "1 step",
         },
     )
@@ -250,7 +250,7 @@ def test_a_short_last_batch_counts_as_what_it_is(
 
 
 def test_the_budget_may_be_images(train_tiny: Train, tmp_path: Path, plain_plots: None) -> None:
-    result = train_tiny(tmp_path / "run", **{"train.images": 50})
+    result = train_tiny(tmp_path / "run", **{"train.length": "50 images"})
     assert (result.steps, result.images) == (4, 64)
 
 
@@ -316,7 +316,7 @@ def test_training_leaves_the_global_stream_alone(
     train_tiny: Train, tmp_path: Path, plain_plots: None
 ) -> None:
     before = torch.get_rng_state()
-    train_tiny(tmp_path / "run", **{"train.epochs": 1})
+    train_tiny(tmp_path / "run", **{"train.length": "1 epoch"})
     assert torch.equal(before, torch.get_rng_state())
 
 
@@ -375,7 +375,10 @@ def test_a_stopped_run_goes_on_as_if_nothing_had_been(
         ([4], {"update.name": "simultaneous", "model.name": "mnist-classes"}),
         ([6], {"model.name": "mnist-classes"}),
         ([5], {"update.d_steps": 2, "train.batch_size": 8}),
-        ([2, 5, 6, 11], {"train.batch_size": 24, "train.drop_last": False, "train.epochs": 4}),
+        (
+            [2, 5, 6, 11],
+            {"train.batch_size": 24, "train.drop_last": False, "train.length": "4 epochs"},
+        ),
         ([3, 9], {"train.order": "replacement", "update.fakes": "shared"}),
         ([3], {"train.order": "independent", "update.fake_mode": "inference"}),
         (
@@ -700,7 +703,7 @@ def long_run(config_file: Path, target: Path) -> Path:
     """The tiny run's settings, evaluated, with 80 steps and a checkpoint every 5, as a file."""
     text = config_file.read_text()
     for old, new in (
-        ("epochs = 3", "epochs = 20"),
+        ('length = "3 epochs"', 'length = "20 epochs"'),
         ('checkpoint = "1 epoch"', 'checkpoint = "5 steps"'),
         ('sample = "1 epoch"', 'sample = "19 steps"'),
         ('log = "2 steps"', 'log = "7 steps"'),
@@ -750,7 +753,7 @@ def test_a_run_killed_ten_times_goes_on_bit_for_bit(
     import ganvas
 
     file = long_run(tiny_run / "config.toml", tmp_path / "long.toml")
-    file.write_text(file.read_text().replace("epochs = 20", "epochs = 500"))
+    file.write_text(file.read_text().replace('"20 epochs"', '"500 epochs"'))
     ganvas.train(str(file), outdir=tmp_path / "whole", progress=False)
     folder = tmp_path / "cut"
     arguments = ["train", str(file), "--outdir", str(folder)]

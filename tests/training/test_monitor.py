@@ -21,7 +21,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 import ganvas
 from ganvas import config
-from ganvas.config import Evaluate
+from ganvas.config import Evaluate, Length
 from ganvas.data.prepare import load_images
 from ganvas.errors import RunError
 from ganvas.generator import load
@@ -173,7 +173,7 @@ def test_auto_stays_under_its_share_of_the_time(
 ) -> None:
     """Of 100 steps of 10 s each, in epochs of 10 steps."""
     found = Evaluation.__new__(Evaluation)
-    train = SimpleNamespace(minutes=None)
+    train = SimpleNamespace(length=Length(10, "epochs"))
     found.run = SimpleNamespace(evaluate=Evaluate(), train=train)  # type: ignore[assignment]
     found.plan = Plan(tasks=(None,))  # type: ignore[arg-type]
     found.lengths = SimpleNamespace(steps_per_epoch=10)  # type: ignore[assignment]
@@ -181,7 +181,7 @@ def test_auto_stays_under_its_share_of_the_time(
     found.logged, found._cost = 0, cost
     assert found.is_due(step == 100, 100, seconds) == due
     if step < 100:  # by the clock, the end is where the minutes are over
-        train.minutes = 1000 / 60
+        train.length = Length(1000 / 60, "minutes")
         assert found.is_due(False, None, seconds) == due
 
 
@@ -206,11 +206,11 @@ def test_time_for_evaluation_is_no_training_time(
 @pytest.mark.parametrize(
     ("length", "num_images", "count"),
     [
-        ({"train.images": 200_000}, 9, 2_000),
-        ({"train.images": 199_999}, 9, 1_000),
-        ({"train.epochs": 5}, 60_000, 2_000),
-        ({"train.epochs": 1}, 60_000, 500),
-        ({"train.epochs": 1}, 100, 200),
+        ({"train.length": "200000 images"}, 9, 2_000),
+        ({"train.length": "199999 images"}, 9, 1_000),
+        ({"train.length": "5 epochs"}, 60_000, 2_000),
+        ({"train.length": "1 epoch"}, 60_000, 500),
+        ({"train.length": "1 epoch"}, 100, 200),
     ],
 )
 def test_a_short_run_measures_fewer_images(

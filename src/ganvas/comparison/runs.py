@@ -8,7 +8,7 @@ import os
 import re
 import tomllib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
@@ -16,6 +16,7 @@ from typing import Any
 
 from ganvas import config
 from ganvas.comparison.spread import number_text
+from ganvas.config import Length
 from ganvas.errors import UsageError
 from ganvas.rundir import RunFolder
 
@@ -35,6 +36,8 @@ class RunRecord:
     """The lines of log.jsonl."""
     rows: list[dict[str, Any]]
     """The lines of metrics.jsonl."""
+    status: dict[str, Any] = field(default_factory=dict)
+    """status.json: how the run stands; empty if it was made before there was such a file."""
 
     @property
     def path(self) -> str:
@@ -69,7 +72,12 @@ class RunRecord:
 
     @property
     def finished(self) -> bool:
-        """Whether the log reaches the length that the settings ask for."""
+        """Whether the run says so; otherwise, whether its log reaches the length in the settings.
+
+        The log cannot tell of a run by the clock, which ends before its minutes are over.
+        """
+        if self.status.get("state") in ("finished", "stopped", "failed"):
+            return bool(self.status["state"] == "finished")
         done, whole, _ = self._progress
         return bool(whole) and done >= whole
 
@@ -84,10 +92,17 @@ class RunRecord:
 
     @property
     def _progress(self) -> tuple[float, float, str]:
-        unit, key = "epochs", "epoch"
-        if "train.images" in self.settings:
-            unit, key = "images", "images"
-        return self.last(key) or 0.0, number(self.settings.get(f"train.{unit}")) or 0.0, unit
+        """How much is done, of how much, in the unit of the run's length."""
+        try:
+            length = Length.parse(self.settings.get("train.length"))
+        except ValueError:
+            return self.last("epoch") or 0.0, 0.0, "epochs"
+        done = {
+            "epochs": self.last("epoch"),
+            "images": self.last("images"),
+            "minutes": (self.last("seconds") or 0.0) / 60,
+        }
+        return done[length.unit] or 0.0, length.amount, length.unit
 
 
 def read_runs(what: Sequence[str | Path]) -> list[RunRecord]:
@@ -142,16 +157,17 @@ def _read(folder: RunFolder) -> RunRecord:
         tables = tomllib.loads(folder.config.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise UsageError(f"'{folder.config}' cannot be read: {error}") from None
-    environment = dict(config.leaves(_environment(folder.environment)))
+    environment = dict(config.leaves(_object(folder.environment)))
     plain = json.loads(json.dumps(tables, default=str))  # dates, which TOML has and JSON lacks
-    settings = dict(config.leaves(plain))
+    settings = dict(config.leaves(config.from_older(plain)))
     if "data.sha256" in environment:
         settings["data.sha256"] = str(environment["data.sha256"])[:12]
     lines = _lines(folder.log), _lines(folder.metrics)
-    return RunRecord(folder, settings, environment, *lines)
+    return RunRecord(folder, settings, environment, *lines, _object(folder.path / "status.json"))
 
 
-def _environment(path: Path) -> dict[str, Any]:
+def _object(path: Path) -> dict[str, Any]:
+    """The JSON object in a file; empty if there is none."""
     try:
         record = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):

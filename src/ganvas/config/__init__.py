@@ -1,5 +1,6 @@
 """A run's settings: what they are, how they are read, overridden, compared and written."""
 
+from ganvas.config.length import Length, Lengths, from_older
 from ganvas.config.recipes import (
     Recipe,
     load,
@@ -10,7 +11,7 @@ from ganvas.config.recipes import (
 )
 from ganvas.config.run import (
     COMPONENTS,
-    LENGTHS,
+    DEFAULTS,
     SECTIONS,
     Run,
     Tables,
@@ -35,10 +36,12 @@ from ganvas.config.sections import (
 
 __all__ = [
     "COMPONENTS",
-    "LENGTHS",
+    "DEFAULTS",
     "SECTIONS",
     "AdamSettings",
     "Evaluate",
+    "Length",
+    "Lengths",
     "Optim",
     "Output",
     "Positive",
@@ -52,6 +55,7 @@ __all__ = [
     "build",
     "component",
     "diff",
+    "from_older",
     "leaves",
     "load",
     "override",

@@ -12,7 +12,8 @@ from typing import Any
 
 import tomlkit
 
-from ganvas.config.run import LENGTHS, Run, Tables, build
+from ganvas.config.length import from_older
+from ganvas.config.run import Run, Tables, build
 from ganvas.errors import UsageError
 from ganvas.registry import closest
 
@@ -62,7 +63,7 @@ def read_recipe(name: str, extended_by: tuple[str, ...] = ()) -> Recipe:
     except tomlkit.exceptions.TOMLKitError as error:
         raise UsageError(f"recipe '{name}' is not valid TOML: {error}") from None
 
-    tables = document.unwrap()
+    tables = from_older(document.unwrap())
     about, published = tables.pop("about", ""), tables.pop("published", {})
     reasons = dict(_comments(document))
     if "extends" in tables:
@@ -97,10 +98,7 @@ def _merge(base: Tables, changes: Mapping[str, Any]) -> Tables:
         elif value.get("name", old.get("name")) != old.get("name"):
             merged[key] = dict(value)
         else:
-            kept = {
-                k: v for k, v in old.items() if not (k in LENGTHS and set(LENGTHS) & set(value))
-            }
-            merged[key] = _merge(kept, value)
+            merged[key] = _merge(dict(old), value)
     return merged
 
 

@@ -16,12 +16,12 @@ import dataclasses
 import json
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, Final
 
 import tomlkit
 from pydantic import TypeAdapter, ValidationError
 
+from ganvas.config.length import UNITS, Length
 from ganvas.config.sections import Evaluate, Optim, Output, Preprocess, Train, Watchdog
 from ganvas.errors import UsageError
 from ganvas.registry import (
@@ -82,8 +82,6 @@ COMPONENTS: Final[dict[str, Registry]] = {
     "augment": AUGMENTATIONS,
     "update": UPDATES,
 }
-DEFAULTS: Final = {"penalty": {"name": "none"}, "augment": {"name": "none"}}
-"""Components of a run whose tables lack the section."""
 SECTIONS: Final[dict[str, type[Any]]] = {
     "preprocess": Preprocess,
     "optim": Optim,
@@ -92,8 +90,9 @@ SECTIONS: Final[dict[str, type[Any]]] = {
     "evaluate": Evaluate,
     "watchdog": Watchdog,
 }
-LENGTHS: Final = ("epochs", "images", "minutes")
-"""The settings of `train` that give a run's length; exactly one of them is set."""
+DEFAULTS: Final = {"penalty": "none", "augment": "none"}
+"""Sections that became components after runs were written without them: section -> the name of the
+component that is no change. A run that says nothing of the section has that one."""
 
 
 # Build and unbuild
@@ -105,7 +104,7 @@ def build(tables: Mapping[str, Any]) -> Run:
     for section in tables:
         if section not in known:
             raise UsageError(f"unknown section '{section}': {closest(section, known)}")
-    tables = {**DEFAULTS, **tables}
+    tables = {section: {"name": name} for section, name in DEFAULTS.items()} | dict(tables)
     for section in COMPONENTS:
         if not isinstance(tables.get(section), Mapping) or "name" not in tables[section]:
             raise UsageError(
@@ -117,10 +116,8 @@ def build(tables: Mapping[str, Any]) -> Run:
     recipe = str(tables.get("recipe", "custom"))
     if not re.fullmatch(r"\w[\w .+-]*", recipe):  # it names the run folder
         raise UsageError(f"recipe: found {recipe!r}; allowed: letters, digits, '_', '-', '.', '+'")
-    sections = {name: component(name, tables.get(name, {})) for name in (*COMPONENTS, *SECTIONS)}
-    train = sections["train"]
-    if sum(getattr(train, name) is not None for name in LENGTHS) != 1:
-        raise UsageError("train: set exactly one of train.epochs, train.images and train.minutes")
+    # plain sections first: a component's look-up imports torch, and a wrong number need not wait
+    sections = {name: component(name, tables.get(name, {})) for name in (*SECTIONS, *COMPONENTS)}
     return Run(recipe=recipe, seed=seed, **sections)
 
 
@@ -140,7 +137,9 @@ def component(section: str, table: object) -> Any:
         raise UsageError(_one_line(section, cls, error)) from None
 
 
-def _unknown(section: str, key: str, cls: type[Any]) -> str:
+def _unknown(section: str, key: str, cls: type[Any], value: object) -> str:
+    if section == "train" and key in UNITS:
+        return f"unknown setting 'train.{key}': did you mean train.length='{value} {key}'?"
     if not settings(cls):
         return f"unknown setting '{section}.{key}': {section} has no settings"
     return f"unknown setting '{section}.{key}': {closest(key, settings(cls))}"
@@ -154,8 +153,11 @@ def _one_line(section: str, cls: type[Any], error: ValidationError) -> str:
         for part in path[:-1]:
             nested = settings(cls)[part].annotation
             cls = nested if isinstance(nested, type) else cls
-        return _unknown(".".join([section, *path[:-1]]), path[-1], cls)
+        return _unknown(".".join([section, *path[:-1]]), path[-1], cls, first["input"])
     name = ".".join([section, *(part for part in path if re.fullmatch(r"[a-z_0-9]+", part))])
+    if first["type"] == "missing":
+        about = settings(cls)[path[0]].description or ""
+        return f"{name} is missing: {' '.join(about.split())}"
     allowed = first["msg"].removeprefix("Value error, ").removeprefix("Input should be ")
     return f"{name}: found {first['input']!r}; allowed: {allowed}"
 
@@ -166,19 +168,19 @@ def to_tables(run: Run) -> Tables:
     for section in (*COMPONENTS, *SECTIONS):
         component = getattr(run, section)
         name = {"name": COMPONENTS[section].name_of(component)} if section in COMPONENTS else {}
-        tables[section] = name | _plain(asdict(component))
+        tables[section] = name | _plain(component)
     return tables
 
 
-def _plain(values: Mapping[str, Any]) -> Tables:
-    """Without None, which TOML lacks, and with lists for tuples."""
-    plain: Tables = {}
-    for key, value in values.items():
-        if isinstance(value, Mapping):
-            plain[key] = _plain(value)
-        elif value is not None:
-            plain[key] = list(value) if isinstance(value, tuple) else value
-    return plain
+def _plain(value: Any) -> Any:
+    """As TOML has it: tables for dataclasses, without None; lists for tuples; text for a length."""
+    if isinstance(value, Length):
+        return str(value)
+    if dataclasses.is_dataclass(value):
+        value = {field.name: getattr(value, field.name) for field in dataclasses.fields(value)}
+    if isinstance(value, Mapping):
+        return {key: _plain(item) for key, item in value.items() if item is not None}
+    return list(value) if isinstance(value, tuple) else value
 
 
 def save(run: Run) -> str:

@@ -6,9 +6,10 @@ import dataclasses
 import re
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BeforeValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Field, PlainValidator
 from pydantic.dataclasses import dataclass
 
+from ganvas.config.length import Length
 from ganvas.registry import CHECKED
 
 
@@ -37,7 +38,10 @@ def _image_size(value: object) -> object:
     """64 -> (64, 64), "28x20" -> (28, 20), [28, 20] -> (28, 20)."""
     if isinstance(value, int) and not isinstance(value, bool):
         return (value, value)
-    if isinstance(value, str) and (match := re.fullmatch(r"(\d+)(?:x(\d+))?", value)):
+    if isinstance(value, str):
+        match = re.fullmatch(r"(\d{1,4})(?:x(\d{1,4}))?", value)
+        if not match:
+            raise ValueError("pixels, as 64 or 28x20 (height x width)")
         return (int(match[1]), int(match[2] or match[1]))
     return tuple(value) if isinstance(value, list) else value
 
@@ -100,17 +104,12 @@ class Optim:
 class Train:
     """How much is trained, in what batches, on what device."""
 
+    length: Annotated[Length, PlainValidator(Length.parse)]
+    """How long: "60 epochs"; "200000 images", real ones shown, rounded up to whole steps; or
+    "20 minutes", as many steps as fit, everything written in time."""
+
     batch_size: Positive = 64
     """Images in a batch."""
-
-    epochs: Positive | None = None
-    """Length as a number of epochs; exactly one of epochs, images and minutes is set."""
-
-    images: Positive | None = None
-    """Length as a number of real images shown, rounded up to whole steps."""
-
-    minutes: Annotated[float, Field(gt=0)] | None = None
-    """Length by the clock: as many steps as fit, everything written in time."""
 
     order: Literal["shuffled", "sequential", "replacement", "independent"] = "shuffled"
     """How batches are drawn: a new shuffle each epoch; file order; each image at random with

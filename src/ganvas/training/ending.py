@@ -6,8 +6,7 @@ import time
 from collections.abc import Callable
 from typing import Final
 
-from ganvas.config import Train
-from ganvas.config.length import Lengths
+from ganvas.config import Length, Lengths
 from ganvas.training.state import State
 
 ENDING: Final = 4.0
@@ -19,7 +18,7 @@ MEASURED: Final = 0.02
 
 
 class Ending:
-    """A run's length. With minutes, `total` is a forecast until the time is up.
+    """Where a run of some length ends. With minutes, `total` is a forecast until the time is up.
 
     The minutes began at `begun` (of `clock`), but for the seconds `used` in earlier
     sittings. The last step is the one after which what is due at the end can still be written in
@@ -28,7 +27,7 @@ class Ending:
 
     def __init__(
         self,
-        train: Train,
+        length: Length,
         lengths: Lengths,
         state: State,
         begun: float,
@@ -37,14 +36,14 @@ class Ending:
         used: float = 0.0,
         longest: float = 0.0,
     ) -> None:
-        self.total = lengths.total_steps(train)
+        self.total = lengths.total_steps(length)
         """Steps, in all sittings; None until they can be told."""
         self._state = state
         self._clock = clock
         self._longest = longest
         self._deadline: float | None = None
-        if train.minutes is not None:
-            self._budget = 60 * train.minutes
+        if length.minutes is not None:
+            self._budget = 60 * length.minutes
             self._deadline = begun + self._budget - used
             self._first_step, self._start = state.step, self._clock()
 

@@ -163,7 +163,7 @@ def _ending(session: Session, hooks: Hooks, begun: float) -> Ending:
     state, plan = session.state, session.evaluation.plan
     used = state.seconds + state.evaluation_seconds - plan.seconds  # which lie after `begun`
     return Ending(
-        session.run.train,
+        session.run.train.length,
         session.lengths,
         state,
         begun,
@@ -184,7 +184,7 @@ def _no_memory(run: Run, error: Exception) -> str:
 def _headline(session: Session, total: int | None) -> str:
     run, state = session.run, session.state
     channels, height, width = session.data.shape
-    steps = f"{run.train.minutes:g} minutes in steps" if total is None else f"{total:,} steps"
+    steps = f"{run.train.length} in steps" if total is None else f"{total:,} steps"
     start = f"from step {state.step:,} " if state.step else ""
     headline = (
         f"{run.recipe}: {len(session.data):,} images {height}x{width}x{channels}, "
@@ -198,6 +198,4 @@ def _headline(session: Session, total: int | None) -> str:
 def _fitting(session: Session, total: int) -> str:
     """How much fits into the minutes, from the steps made so far."""
     epochs = total / session.lengths.steps_per_epoch
-    return (
-        f"about {epochs:.1f} epochs ({total:,} steps) fit in {session.run.train.minutes:g} minutes"
-    )
+    return f"about {epochs:.1f} epochs ({total:,} steps) fit in {session.run.train.length}"

@@ -78,9 +78,9 @@ def wanted(settings: Evaluate) -> list[Wanted]:
 
 def usual_count(run: Run, num_images: int) -> int:
     """Images of a metric that is asked for without a number, by the length of the run."""
-    if run.train.minutes is not None:
+    shown = run.train.length.images(num_images)
+    if shown is None:
         return COUNTS[0]
-    shown = run.train.images or (run.train.epochs or 0) * num_images
     return next((count for count in COUNTS if SHOWN * count <= shown), COUNTS[-1])
 
 
@@ -290,7 +290,7 @@ class Evaluation:
             return step % self._period == 0
         if step % self.lengths.steps_per_epoch:
             return False
-        minutes = self.run.train.minutes
+        minutes = self.run.train.length.minutes
         at_end = 60 * minutes if minutes else seconds * (total or step) / step
         return (
             spent + self._cost <= SHARE * seconds

@@ -1,41 +1,42 @@
 """`sample`: images from a trained generator."""
 
-from __future__ import annotations
-
 import io
 import math
 from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
-import numpy as np
+from typer import Argument, Option
 
 from ganvas.errors import UsageError
-from ganvas.files import write_file
-from ganvas.generator import load
-from ganvas.images import grid as lay_out
-from ganvas.images import scale_for, to_pillow, write_gif, write_png
-from ganvas.pixels import Pixels
+from ganvas.verbs.signatures import verb
+
+if TYPE_CHECKING:
+    from ganvas.pixels import Pixels
 
 
+@verb
 def sample(
-    what: str | Path,
+    what: Annotated[str | Path, Argument(help="A run folder or a saved generator.")],
     *,
-    num: int = 25,
-    seed: int = 0,
-    grid: str | Path | None = None,
-    folder: str | Path | None = None,
-    npz: str | Path | None = None,
-    walk: str | Path | None = None,
-) -> Pixels:
-    """Make images with a trained generator, and write them where asked.
+    num: Annotated[int, Option(help="How many images.")] = 25,
+    seed: Annotated[
+        int, Option(help="The same seed gives the same images, and the first of more.")
+    ] = 0,
+    grid: Annotated[
+        Path | str | None, Option(help="PNG of all images in rows.  [default: samples.png]")
+    ] = None,
+    folder: Annotated[Path | str | None, Option(help="New folder for one PNG an image.")] = None,
+    npz: Annotated[
+        Path | str | None,
+        Option(help="NPZ with all images, uint8, as (N, H, W, C), or (N, H, W) if grey."),
+    ] = None,
+    walk: Annotated[
+        Path | str | None, Option(help="GIF of a round trip through latent space, 60 frames.")
+    ] = None,
+) -> "Pixels":
+    """Make images with a trained generator.
 
-    Args:
-        what: a run folder or a saved generator.
-        num: how many images.
-        seed: the same seed gives the same images, and the first of more.
-        grid: PNG of all images in rows.
-        folder: an empty or new folder for one PNG an image.
-        npz: NPZ with `images`, uint8 (num, H, W, C), or (num, H, W) if grey.
-        walk: GIF of a round trip through latent space, 60 frames.
+    From Python they are written only where that is asked for.
 
     Returns:
         The images, uint8 (num, C, H, W).
@@ -44,8 +45,19 @@ def sample(
         UsageError: there is no generator, or an option is wrong.
         RunError: a file cannot be written.
     """
+    for option, path, suffix in (
+        ("grid", grid, ".png"),
+        ("npz", npz, ".npz"),
+        ("walk", walk, ".gif"),
+    ):
+        if path is not None and Path(path).suffix.lower() != suffix:
+            raise UsageError(f"--{option}: found '{path}'; allowed: a file name ending in {suffix}")
     if folder is not None and Path(folder).exists() and not _is_empty(Path(folder)):
         raise UsageError(f"--folder: '{folder}' is not empty; name a new folder")
+
+    from ganvas.generator import load
+    from ganvas.images import scale_for, to_pillow, write_gif, write_png
+
     generator = load(what)
     made = generator.sample(num, seed)
     if grid is not None:
@@ -67,13 +79,19 @@ def _is_empty(folder: Path) -> bool:
     return folder.is_dir() and not any(folder.iterdir())
 
 
-def _write_grid(path: Path, images: Pixels) -> None:
+def _write_grid(path: Path, images: "Pixels") -> None:
+    from ganvas.images import grid, scale_for, write_png
+
     columns = math.ceil(math.sqrt(len(images)))
-    sheet = lay_out(images, math.ceil(len(images) / columns), columns)
+    sheet = grid(images, math.ceil(len(images) / columns), columns)
     write_png(path, sheet, scale_for(sheet.shape[1]))
 
 
-def _write_npz(path: Path, images: Pixels) -> None:
+def _write_npz(path: Path, images: "Pixels") -> None:
+    import numpy as np
+
+    from ganvas.files import write_file
+
     buffer = io.BytesIO()
     channels_last = images[:, 0] if images.shape[1] == 1 else np.moveaxis(images, 1, -1)
     np.savez_compressed(buffer, images=channels_last)

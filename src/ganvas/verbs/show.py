@@ -1,62 +1,128 @@
 """`list` and `show`: everything that has a name, and what it is."""
 
-from __future__ import annotations
-
 import inspect
+import re
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Annotated, Any
 
-import torch
+from typer import Argument
 
-from ganvas import config
-from ganvas.config import Run
-from ganvas.config.length import Lengths
-from ganvas.data.prepare import load_images
 from ganvas.errors import UsageError
-from ganvas.models.summary import layers, num_parameters
-from ganvas.pixels import Shape
-from ganvas.registry import METRICS, closest
-from ganvas.registry import settings as settings_of
+from ganvas.verbs import completion
+from ganvas.verbs.signatures import DataRoot, verb
 
-FAMILIES: Final = {**config.COMPONENTS, "metric": METRICS}
+if TYPE_CHECKING:
+    from ganvas.config import Run
+    from ganvas.pixels import Shape
+    from ganvas.registry import Registry
 
 
-def list_all() -> dict[str, dict[str, str]]:
-    """Everything that has a name: family -> name -> one-line description."""
-    recipes = {name: config.read_recipe(name).about for name in config.recipe_names()}
-    families = {
-        _plural(registry.family): {
-            name: first_line(registry.get(name)) for name in registry.names()
-        }
-        for registry in FAMILIES.values()
+@verb
+def list_names(
+    family: Annotated[
+        str | None,
+        Argument(
+            help="Only recipes, losses, ...; singular or plural.  [default: all]",
+            autocompletion=lambda incomplete: completion.starting(
+                incomplete, [title.replace(" ", "-") for title in _families().values()]
+            ),
+        ),
+    ] = None,
+) -> dict[str, dict[str, str]]:
+    """Recipes, data sets, models, losses, latents, update rules, metrics, and what each is.
+
+    Returns:
+        Family -> name -> one line on what it is.
+
+    Raises:
+        UsageError: there is no such family.
+    """
+    titles = _families()
+    sections = list(titles) if family is None else [_section(family)]
+    return {titles[section]: _members(section) for section in sections}
+
+
+def _families() -> dict[str, str]:
+    """What has names, in the plural, by the section of a run that it stands in: "data sets"."""
+    return {"recipe": "recipes"} | {
+        section: _plural(registry.family) for section, registry in _registries().items()
     }
-    return {"recipes": recipes} | families
+
+
+def _registries() -> "dict[str, Registry]":
+    from ganvas import config
+    from ganvas.registry import METRICS
+
+    return {**config.COMPONENTS, "metric": METRICS}
 
 
 def _plural(family: str) -> str:
+    if family.endswith("y"):
+        return f"{family[:-1]}ies"
     return f"{family}es" if family.endswith("s") else f"{family}s"
 
 
-def first_line(cls: type[Any]) -> str:
-    return (cls.__doc__ or "").strip().splitlines()[0]
+def _section(family: str) -> str:
+    """The section that a family's name is for, be it "update", "updates" or "update rules"."""
+    from ganvas.registry import closest
+
+    def letters(text: str) -> str:
+        return re.sub(r"[^a-z]", "", text.lower())
+
+    titles = _families()
+    for section, title in titles.items():
+        singular = _registries()[section].family if section in _registries() else section
+        if letters(family) in map(letters, (section, _plural(section), singular, title)):
+            return section
+    raise UsageError(f"unknown family '{family}': {closest(family, titles.values())}")
 
 
-def show(name: str, *, data_root: str | Path | None = None) -> dict[str, Any]:
-    """A recipe's settings with their reasons, its nets layer by layer, its lengths.
+def _members(section: str) -> dict[str, str]:
+    from ganvas import config
 
-    `name` may also be a TOML file, or a component (a loss, a data set, ...), by its section too
-    where a recipe has the same name, as in "model.quickstart": then its description and settings.
+    if section == "recipe":
+        return {name: config.read_recipe(name).about for name in config.recipe_names()}
+    registry = _registries()[section]
+    return {name: _first_line(registry.get(name)) for name in registry.names()}
+
+
+def _first_line(cls: type[Any]) -> str:
+    return (cls.__doc__ or "").strip().partition("\n")[0]
+
+
+@verb
+def show(
+    name: Annotated[
+        str,
+        Argument(
+            help="A recipe, a TOML file or a component, such as model.quickstart.",
+            autocompletion=completion.names,
+        ),
+    ],
+    *,
+    data_root: DataRoot = None,
+) -> dict[str, Any]:
+    """A recipe: its settings with their reasons, its nets, shapes and parameter counts.
+
+    Of a component (a loss, a data set, ...) its description and settings. It is named with its
+    section where a recipe has the same name, as in "model.quickstart".
 
     Raises:
         UsageError: there is nothing of that name.
     """
+    import torch
+
+    from ganvas import config
+    from ganvas.config import Lengths
+    from ganvas.models.summary import layers, num_parameters
+
     if name not in config.recipe_names() and not name.endswith(".toml"):
         return _show_component(name)
     recipe = config.read_recipe(name)
     run = config.build(recipe.tables)
     tables = config.to_tables(run)
     num_images, shape = size_of_data(run, Path(data_root) if data_root else None)
-    schedule = Lengths.of(run, num_images)
+    lengths = Lengths.of(run, num_images)
     with torch.device("meta"):  # shapes and counts only
         G = run.model.generator(shape, run.latent.dims)
         D = run.model.discriminator(shape)
@@ -71,7 +137,7 @@ def show(name: str, *, data_root: str | Path | None = None) -> dict[str, Any]:
         }
         for key, net in (("generator", G), ("discriminator", D))
     }
-    total = schedule.total_steps(run.train)
+    total = lengths.total_steps(run.train.length)
     return {
         "recipe": recipe.name,
         "about": recipe.about,
@@ -79,10 +145,10 @@ def show(name: str, *, data_root: str | Path | None = None) -> dict[str, Any]:
         "images": num_images,
         "shape": list(shape),
         **nets,
-        "steps_per_epoch": schedule.steps_per_epoch,
+        "steps_per_epoch": lengths.steps_per_epoch,
         "steps": total,
-        "epochs": run.train.epochs or (total and round(total / schedule.steps_per_epoch, 2)),
-        "minutes": run.train.minutes,
+        "length": str(run.train.length),
+        "epochs": total and round(total / lengths.steps_per_epoch, 2),
         "batch_size": run.train.batch_size,
         "latent": {"dims": run.latent.dims, "distribution": tables["latent"]["name"]},
         "loss": tables["loss"]["name"],
@@ -97,14 +163,18 @@ def show(name: str, *, data_root: str | Path | None = None) -> dict[str, Any]:
 
 
 def _show_component(name: str) -> dict[str, Any]:
+    from ganvas import config
+    from ganvas.registry import closest
+    from ganvas.registry import settings as settings_of
+
     section, _, bare = name.rpartition(".")
     found = [
         registry
-        for key, registry in FAMILIES.items()
+        for key, registry in _registries().items()
         if bare in registry.names() and section in ("", key)
     ]
     if not found:
-        known = [n for registry in FAMILIES.values() for n in registry.names()]
+        known = [n for registry in _registries().values() for n in registry.names()]
         raise UsageError(f"unknown name '{name}': {closest(name, config.recipe_names() + known)}")
     cls = found[0].get(bare)
     return {
@@ -122,8 +192,10 @@ def _show_component(name: str) -> dict[str, Any]:
     }
 
 
-def size_of_data(run: Run, root: Path | None) -> tuple[int, Shape]:
+def size_of_data(run: "Run", root: Path | None) -> "tuple[int, Shape]":
     """Number of images and their shape after preprocessing, without reading a known data set."""
+    from ganvas.data.prepare import load_images
+
     if run.data.known is None:
         images = load_images(run.data, run.preprocess, "train", root)
         return len(images), images.shape

@@ -1,187 +1,247 @@
 """`train`: from a recipe and a few options to a run folder."""
 
-from __future__ import annotations
-
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Annotated, Any, Final, TypedDict, Union, Unpack, get_args
 
-from rich.console import Console
+from typer import Argument, Option
 
-from ganvas import config
-from ganvas.config import Run
-from ganvas.data.catalogue import open_dataset
 from ganvas.errors import UsageError
-from ganvas.registry import DATASETS, closest
-from ganvas.rundir import RunFolder, next_folder
-from ganvas.training.loop import Trained, fit
-from ganvas.training.monitor import wanted
-from ganvas.training.progress import Live, Silent
+from ganvas.verbs import completion
+from ganvas.verbs.signatures import DataRoot, verb
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from ganvas.config import Run
+    from ganvas.rundir import RunFolder
+    from ganvas.training.loop import Trained
 
 DEFAULT_RECIPE: Final = "quickstart"
 
 
-def train(
-    recipe: str | None = None,
-    *,
-    data: str | Path | None = None,
-    epochs: int | None = None,
-    images: int | None = None,
-    minutes: float | None = None,
-    batch_size: int | None = None,
-    learning_rate: float | None = None,
-    beta_1: float | None = None,
-    encoding_dims: int | None = None,
-    image_size: int | str | None = None,
-    seed: int | None = None,
-    device: str | None = None,
-    evaluate: str | Sequence[str] | None = None,
-    every: str | None = None,
-    skip_broken: bool = False,
-    settings: Sequence[str] | Mapping[str, Any] = (),
-    outdir: str | Path | None = None,
-    data_root: str | Path | None = None,
-    resume: str | Path | None = None,
-    progress: bool = True,
-) -> Trained:
-    """Train a GAN and leave a run folder.
+class Sets:
+    """Marks an option that is short for a setting, or for several that it gives the same value."""
 
-    Args:
-        recipe: a recipe's name or a TOML file; without one, `quickstart`, or the resumed run's.
-        data: a data set's name, a folder of pictures or an .npz file.
-        evaluate: what is measured on the way, such as "fd10k,prdc2k"; "none": nothing.
-        every: how often: a period such as "1 epoch"; or "auto": in under 5 % of the time.
-        settings: further settings, as "section.setting=value" strings or as a mapping.
-        outdir: the run folder; without it, the next free runs/RECIPE-NNN.
-        data_root: where data files are looked for first.
-        resume: a run folder, or one of its checkpoints, to go on from.
-        progress: show a progress line.
-        The others override the recipe's settings of those names.
+    def __init__(self, *settings: str, unit: str = "") -> None:
+        self.settings = settings
+        self.unit = unit
+        """Of a length: follows the value."""
+
+
+class Options(TypedDict, total=False):
+    """What settles a run's settings, besides its recipe; what is left out stays as it is there."""
+
+    data: Annotated[
+        str | Path | None,
+        Option(
+            help="Data set, folder of pictures, or .npz file.",
+            autocompletion=completion.data_sets,
+        ),
+    ]
+    epochs: Annotated[
+        int | None, Option(help="Length in epochs."), Sets("train.length", unit="epochs")
+    ]
+    images: Annotated[
+        int | None, Option(help="Length in real images shown."), Sets("train.length", unit="images")
+    ]
+    minutes: Annotated[
+        float | None,
+        Option(help="Length by the clock; as many steps as fit."),
+        Sets("train.length", unit="minutes"),
+    ]
+    batch_size: Annotated[int | None, Option(help="Images in a batch."), Sets("train.batch_size")]
+    learning_rate: Annotated[
+        float | None,
+        Option(help="Adam's step size, both nets."),
+        Sets("optim.generator.learning_rate", "optim.discriminator.learning_rate"),
+    ]
+    beta_1: Annotated[
+        float | None,
+        Option("--beta-1", help="Adam's first decay, both nets."),
+        Sets("optim.generator.beta_1", "optim.discriminator.beta_1"),
+    ]
+    encoding_dims: Annotated[
+        int | None, Option(help="Length of the latent vector."), Sets("latent.dims")
+    ]
+    image_size: Annotated[
+        str | int | None,
+        Option(help="Resize images: 64 or 28x20 (height x width)."),
+        Sets("preprocess.image_size"),
+    ]
+    seed: Annotated[int | None, Option(help="The same seed gives the same bytes."), Sets("seed")]
+    device: Annotated[str | None, Option(help="auto, cpu, cuda or mps."), Sets("train.device")]
+    evaluate: Annotated[
+        str | Sequence[str] | None,
+        Option(
+            help="Measure on the way: fd10k,prdc2k, or none.  [default: fd]",
+            autocompletion=completion.metrics,
+        ),
+        Sets("evaluate.metrics"),
+    ]
+    every: Annotated[
+        str | None,
+        Option(help="How often: 1epoch, 500steps.  [default: auto, in under 5 % of the time]"),
+        Sets("evaluate.every"),
+    ]
+    settings: Annotated[
+        list[str] | Mapping[str, Any] | Sequence[str] | None,
+        Option(
+            "--set",
+            metavar="SECTION.SETTING=VALUE",
+            help="Any other setting; may be repeated.",
+            autocompletion=completion.settings,
+        ),
+    ]
+    skip_broken: Annotated[
+        bool | None,
+        Option("--skip-broken", help="Train without a folder's broken pictures."),
+        Sets("data.skip_broken"),
+    ]
+    resume: Annotated[
+        Path | str | None, Option(help="Go on with a run folder, or from one of its checkpoints.")
+    ]
+
+
+RecipeName = Annotated[
+    Union[str, Path, "Run", None],
+    Argument(
+        help="A recipe's name or a TOML file.  [default: quickstart]",
+        autocompletion=completion.recipes,
+    ),
+]
+
+
+@verb
+def train(
+    recipe: RecipeName = None,
+    *,
+    data_root: DataRoot = None,
+    outdir: Annotated[
+        Path | str | None, Option(help="The run folder.  [default: runs/RECIPE-NNN]")
+    ] = None,
+    progress: Annotated[
+        Union[bool, "Console"], "show how it goes, on standard output or on a console of rich's"
+    ] = True,
+    **options: Unpack[Options],
+) -> "Trained":
+    """Train a GAN; without a recipe a small one on embedded digits, in under a minute.
+
+    In the place of a recipe may be a `Run`, as `resolve` gives it. It has every setting, so that
+    none may be given besides. `settings` are a mapping, as {"loss.name": "least-squares"}, or
+    strings as after --set.
+
+    Returns:
+        The run folder, how far training came, and the last and the best evaluation.
 
     Raises:
         UsageError: a setting, a file or the data is wrong; nothing has been written.
         RunError: the run failed on the way; its checkpoints are intact.
     """
-    run = resolve(
-        recipe,
-        data=data,
-        epochs=epochs,
-        images=images,
-        minutes=minutes,
-        batch_size=batch_size,
-        learning_rate=learning_rate,
-        beta_1=beta_1,
-        encoding_dims=encoding_dims,
-        image_size=image_size,
-        seed=seed,
-        device=device,
-        evaluate=evaluate,
-        every=every,
-        skip_broken=skip_broken,
-        settings=settings,
-        resume=resume,
-    )
+    run = resolve(recipe, **options)
+    resume = options.get("resume")
+    if resume is not None:
+        folder, checkpoint = _resumable(Path(resume))
+        _check_resumed(run, folder, outdir)
+
+    from rich.console import Console
+
+    from ganvas.rundir import RunFolder, next_folder
+    from ganvas.training.loop import fit
+    from ganvas.training.progress import Live, Silent
+
+    console = Console() if isinstance(progress, bool) else progress
+    reporter = Live(console) if progress else Silent()
     root = Path(data_root) if data_root else None
-    reporter = Live(Console()) if progress else Silent()
     if resume is None:
-        return fit(
-            run, RunFolder(Path(outdir) if outdir else next_folder(run.recipe)), reporter, root
-        )
-    folder, checkpoint = _resumable(Path(resume))
-    if outdir and Path(outdir).resolve() != folder.path.resolve():
-        raise UsageError(
-            f"--outdir: found '{outdir}' with --resume; a run goes on in its own folder"
-        )
-    changes = config.diff(config.load(folder.config), run)
-    if changes:
-        raise UsageError(
-            f"--resume: the settings are not those of '{folder.path}': {'; '.join(changes)}; "
-            "resume without them, or start a new run"
-        )
+        folder = RunFolder(Path(outdir) if outdir else next_folder(run.recipe))
+        return fit(run, folder, reporter, root)
     return fit(run, folder, reporter, root, resume=True, checkpoint=checkpoint)
 
 
-def resolve(
-    recipe: str | None = None,
-    *,
-    data: str | Path | None = None,
-    epochs: int | None = None,
-    images: int | None = None,
-    minutes: float | None = None,
-    batch_size: int | None = None,
-    learning_rate: float | None = None,
-    beta_1: float | None = None,
-    encoding_dims: int | None = None,
-    image_size: int | str | None = None,
-    seed: int | None = None,
-    device: str | None = None,
-    evaluate: str | Sequence[str] | None = None,
-    every: str | None = None,
-    skip_broken: bool = False,
-    settings: Sequence[str] | Mapping[str, Any] = (),
-    resume: str | Path | None = None,
-) -> Run:
-    """The settings that `train` with these arguments runs with; nothing is trained or written."""
-    lengths = {"--epochs": epochs, "--images": images, "--minutes": minutes}
-    _at_most_one([flag for flag, value in lengths.items() if value is not None])
+@verb
+def resolve(recipe: RecipeName = None, **options: Unpack[Options]) -> "Run":
+    """The settings that `train` with these arguments runs with; nothing is trained or written.
+
+    Raises:
+        UsageError: a setting or a file is wrong.
+    """
+    from ganvas import config
+
+    changes = list(_changes(options))
+    resume = options.get("resume")
+    if isinstance(recipe, config.Run):
+        given = [key for key, _ in changes] + ["data"] * (options.get("data") is not None)
+        if given:
+            raise UsageError(
+                f"{given[0]}: found with a Run, which has every setting; give it to ganvas.resolve"
+            )
+        return recipe
     if recipe is None and resume is not None:
-        recipe = str(_resumable(Path(resume))[0].config)
-    tables = config.read_recipe(recipe or DEFAULT_RECIPE).tables
-    changes: list[tuple[str, Any]] = []
-    if data is not None:
-        tables = tables | {"data": _data_table(str(data))}
-        tables["preprocess"] = {
-            k: v for k, v in tables.get("preprocess", {}).items() if k != "first"
-        }
-    flags = {
-        ("train.epochs",): epochs,
-        ("train.images",): images,
-        ("train.minutes",): minutes,
-        ("train.batch_size",): batch_size,
-        ("train.device",): device,
-        ("evaluate.metrics",): evaluate if evaluate is None else _listed(evaluate),
-        ("evaluate.every",): every,
-        ("optim.generator.learning_rate", "optim.discriminator.learning_rate"): learning_rate,
-        ("optim.generator.beta_1", "optim.discriminator.beta_1"): beta_1,
-        ("latent.dims",): encoding_dims,
-        ("preprocess.image_size",): image_size,
-        ("seed",): seed,
-        ("data.skip_broken",): True if skip_broken else None,
-    }
-    for keys, value in flags.items():
-        if value is not None:
-            changes += [(key, value) for key in keys]
-    if isinstance(settings, Mapping):
-        changes += settings.items()
-    else:
-        changes += [config.parse_setting(text) for text in settings]
-    lengths_set = [f"train.{name}" for name in config.LENGTHS]
-    _at_most_one([key for key in lengths_set if key in dict(changes)])
+        recipe = _resumable(Path(resume))[0].config
+    tables = config.read_recipe(str(recipe or DEFAULT_RECIPE)).tables
+    if (data := options.get("data")) is not None:
+        tables["data"] = _data_table(str(data))
+        # `first` is how much the recipe takes of its own data set
+        whole = {k: v for k, v in tables.get("preprocess", {}).items() if k != "first"}
+        tables["preprocess"] = whole
     run = config.build(config.override(tables, changes))
-    if not wanted(run.evaluate) and every is not None:
+
+    from ganvas.training.monitor import wanted
+
+    if not wanted(run.evaluate) and options.get("every") is not None:
         raise UsageError(
-            f"--every: found '{every}' where nothing is evaluated; give --evaluate too"
+            f"--every: found '{options['every']}' where nothing is evaluated; give --evaluate too"
         )
     return run
 
 
-def _listed(metrics: str | Sequence[str]) -> str | list[str]:
-    return metrics if isinstance(metrics, str) else list(metrics)
+def _changes(options: Options) -> Iterator[tuple[str, Any]]:
+    """The settings that options stand for, with their values; UsageError if one is given twice."""
+    from ganvas import config
+
+    settings = options.get("settings") or ()
+    pairs = (
+        settings.items() if isinstance(settings, Mapping) else map(config.parse_setting, settings)
+    )
+    given = [
+        (_flag(name), mark.settings, f"{value} {mark.unit}" if mark.unit else value)
+        for name, value in options.items()
+        if value is not None and value is not False
+        for mark in get_args(Options.__annotations__[name])
+        if isinstance(mark, Sets)
+    ]
+    given += [(f"--set {key}", (key,), value) for key, value in pairs]
+    seen: dict[str, str] = {}
+    for flag, keys, value in given:
+        if len(keys) == 1:  # of an option for both nets, --set may change the one for one of them
+            if keys[0] in seen:
+                raise UsageError(f"{seen[keys[0]]} and {flag}: found together; give one of them")
+            seen[keys[0]] = flag
+        yield from ((key, value) for key in keys)
 
 
-def _at_most_one(lengths: list[str]) -> None:
-    if len(lengths) > 1:
-        raise UsageError(f"{' and '.join(lengths)}: found together; give one of them")
+def _flag(name: str) -> str:
+    return f"--{name.replace('_', '-')}"
 
 
 def _data_table(what: str) -> dict[str, Any]:
+    from ganvas.data.catalogue import open_dataset
+    from ganvas.registry import DATASETS
+
     dataset = open_dataset(what)
     path = {"path": str(Path(what).resolve())} if hasattr(dataset, "path") else {}
     return {"name": DATASETS.name_of(dataset)} | path
 
 
-def _resumable(what: Path) -> tuple[RunFolder, Path | None]:
+# Resume
+
+
+def _resumable(what: Path) -> tuple["RunFolder", Path | None]:
     """The run folder that `what` is or lies in, and the checkpoint if it is one."""
+    from ganvas.registry import closest
+    from ganvas.rundir import RunFolder
+
     is_checkpoint = what.parent.name == "checkpoints"
     folder = RunFolder(what.parent.parent if is_checkpoint else what)
     if not folder.config.is_file():
@@ -190,3 +250,18 @@ def _resumable(what: Path) -> tuple[RunFolder, Path | None]:
         names = [checkpoint.name for checkpoint in folder.checkpoints()]
         raise UsageError(f"--resume: no checkpoint '{what.name}'; {closest(what.name, names)}")
     return folder, what if is_checkpoint else None
+
+
+def _check_resumed(run: "Run", folder: "RunFolder", outdir: str | Path | None) -> None:
+    """A run goes on in its own folder, with its own settings."""
+    from ganvas import config
+
+    if outdir and Path(outdir).resolve() != folder.path.resolve():
+        raise UsageError(
+            f"--outdir: found '{outdir}' with --resume; a run goes on in its own folder"
+        )
+    if changes := config.diff(config.load(folder.config), run):
+        raise UsageError(
+            f"--resume: the settings are not those of '{folder.path}': {'; '.join(changes)}; "
+            "resume without them, or start a new run"
+        )

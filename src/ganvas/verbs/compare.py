@@ -1,0 +1,37 @@
+"""`compare`: runs side by side."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+from typer import Argument, Option
+
+from ganvas.verbs.signatures import verb
+
+if TYPE_CHECKING:
+    from ganvas.comparison.compare import Comparison
+
+
+@verb
+def compare(
+    runs: Annotated[
+        list[str] | str | Path | Sequence[str | Path],
+        Argument(help="Run folders, folders that hold some, or patterns."),
+    ],
+    *,
+    html: Annotated[
+        Path | str | None,
+        Option(help="The page: tables, curves, sheets.  [default: compare.html]"),
+    ] = None,
+) -> "Comparison":
+    """Runs side by side: mean and spread over seeds, curves, sample sheets, settings.
+
+    Numbers of unlike protocols are kept apart. From Python there is a page only if `html` is given.
+
+    Raises:
+        UsageError: there is no run, or a run's config.toml cannot be read.
+        RunError: the page cannot be written.
+    """
+    from ganvas.comparison.compare import compare
+
+    return compare(runs, html=html)

@@ -1,0 +1,57 @@
+"""Names for the shell to complete, found without importing torch."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Final
+
+METRICS: Final = (
+    "fd", "kd", "prdc", "classes", "parzen", "1nn", "1nn-labels", "duplicates", "memorisation"
+)  # fmt: skip
+"""Metrics by their short names."""
+
+
+def recipes(incomplete: str) -> list[str]:
+    from ganvas import config
+
+    return starting(incomplete, config.recipe_names())
+
+
+def data_sets(incomplete: str) -> list[str]:
+    return starting(incomplete, _registered("DATASETS"))
+
+
+def names(incomplete: str) -> list[str]:
+    """Recipes and components, for `show`."""
+    return sorted(recipes(incomplete) + starting(incomplete, _registered("[A-Z]+")))
+
+
+def metrics(incomplete: str) -> list[str]:
+    """The next of "fd,kd,..."."""
+    before, comma, last = incomplete.rpartition(",")
+    return [f"{before}{comma}{name}" for name in starting(last, METRICS)]
+
+
+def settings(incomplete: str) -> list[str]:
+    """For --set: the components' names, and the settings of what is no component."""
+    from ganvas import config
+    from ganvas.registry import settings
+
+    found = [f"{section}.name=" for section in config.COMPONENTS]
+    for section, cls in config.SECTIONS.items():
+        found += [f"{section}.{key}=" for key in settings(cls)]
+    return starting(incomplete, found)
+
+
+def starting(incomplete: str, names: Iterable[str]) -> list[str]:
+    """Those of the names that begin so, in order."""
+    return sorted({name for name in names if name.startswith(incomplete)})
+
+
+def _registered(registry: str) -> list[str]:
+    """The names that components have in the source, as importing them takes seconds."""
+    pattern = re.compile(rf'^@{registry}\.register\("([^"]+)"\)', re.MULTILINE)
+    files = Path(__file__).parent.parent.rglob("*.py")
+    return [name for file in files for name in pattern.findall(file.read_text(encoding="utf-8"))]
