@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import subprocess
 import sys
 import tempfile
+import time
 from pathlib import Path
 from typing import Any
 
@@ -29,10 +31,15 @@ GAP = 2
 Pixels = NDArray[np.uint8]
 
 
-def evaluate(folder: Folder, nice: int) -> None:
-    """Measure last and best of a run and count tiles, unless that is done."""
+def evaluate(folder: Folder, nice: int, deadline: float = math.inf) -> bool:
+    """Measure last and best of a run and count tiles, unless that is done.
+
+    False if something was left to do at `deadline` (of time.monotonic).
+    """
     for which, images in folder.generators().items():
         missing = [name for name in METRICS if name not in folder.measured(images)]
+        if missing and time.monotonic() >= deadline:
+            return False
         if missing:
             what = folder.path if which == "last" else folder.path / "best"
             print(f"{folder.planned.name}: {', '.join(missing)} of the {which} one", flush=True)
@@ -43,6 +50,7 @@ def evaluate(folder: Folder, nice: int) -> None:
             )
             folder.__dict__.pop("metrics", None)  # it was read before
     count_tiles(folder, nice)
+    return True
 
 
 def data_option(folder: Folder) -> list[str]:

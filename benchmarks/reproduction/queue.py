@@ -44,19 +44,19 @@ class Queue:
             return sorted(self.runs, key=lambda run: -run.minutes)
         return list(self.runs)
 
-    def work(self, minutes: float) -> None:
-        """Go on where it stopped, for so many minutes or until nothing is left."""
+    def work(self, minutes: float) -> bool:
+        """Go on where it stopped, for so many minutes; True if nothing was left to begin."""
         deadline = time.monotonic() + 60 * minutes
         tried: set[str] = set()
         with _signals() as stopped:
             while not stopped.is_set() and time.monotonic() < deadline:
                 started = self._start(tried)
                 if started is None:
-                    break
+                    return True
                 folder, process = started
                 tried.add(folder.planned.name)
                 self._wait(folder, process, deadline, stopped)
-        print("stopped" if stopped.is_set() else "the queue rests", flush=True)
+        return False
 
     def next(self, tried: set[str]) -> Folder | None:
         """The first run that is neither done nor in progress nor in `tried`."""

@@ -64,11 +64,11 @@ def _machine(folder: Folder) -> str:
 
 
 def _runs(folders: Sequence[Folder]) -> Iterator[str]:
-    yield from _header("run", "steps", "of published", "state", "training time", "images/s",
+    yield from header("run", "steps", "of published", "state", "training time", "images/s",
                        "precision", "device")  # fmt: skip
     for folder in folders:
         planned = folder.planned
-        yield _row(
+        yield row(
             folder.planned.name,
             f"{folder.step:,}",
             f"{100 * folder.step / planned.steps:.3g} % of {planned.steps:,}",
@@ -121,18 +121,19 @@ def _metrics(folders: Sequence[Folder]) -> Iterator[str]:
     if not groups:
         yield "Nothing yet."
     for (data, _), members in groups.items():
-        row = members[0][3]["fd"]
+        distance = members[0][3]["fd"]
         yield (
-            f"### Against {data}\n\nFeatures: {row['extractor']}, accuracy "
-            f"{100 * (row['extractor_accuracy'] or 0):.2f} %; images resized: {row['resize']}.\n"
+            f"### Against {data}\n\nFeatures: {distance['extractor']}, accuracy "
+            f"{100 * (distance['extractor_accuracy'] or 0):.2f} %; images resized: "
+            f"{distance['resize']}.\n"
         )
-        yield from _header("run", "generator", *(title for title, *_ in COLUMNS))
+        yield from header("run", "generator", *(title for title, *_ in COLUMNS))
         for folder, which, images, rows in members:
             cells = [_cell(rows, *column) for column in COLUMNS]
             step = folder.step_of(images)
-            yield _row(folder.planned.name, f"{which}, step {step:,}", *cells)
+            yield row(folder.planned.name, f"{which}, step {step:,}", *cells)
         floors = {short: line for _, _, _, rows in members for short, line in rows.items()}
-        yield _row("real images", "floor", *(_floor(floors, *column) for column in COLUMNS))
+        yield row("real images", "floor", *(_floor(floors, *column) for column in COLUMNS))
         yield ""
 
 
@@ -173,7 +174,7 @@ def _single_steps(folders: Sequence[Folder]) -> Iterator[str]:
         "on the same real batch. Single steps scatter; beside them the mean over the last "
         f"{OVER} steps of each seed.\n"
     )
-    yield from _header("recipe", "step", "seeds", "D published", "D ours", f"D, {OVER} steps",
+    yield from header("recipe", "step", "seeds", "D published", "D ours", f"D, {OVER} steps",
                        "G published", "G ours", f"G, {OVER} steps")  # fmt: skip
     for recipe in dict.fromkeys(planned.recipe for planned in PLAN):
         same = [folder for folder in folders if folder.planned.recipe == recipe]
@@ -185,7 +186,7 @@ def _single_steps(folders: Sequence[Folder]) -> Iterator[str]:
                 single = [loss(folder.log, net, step - 1, step) for folder in reached]
                 over = [loss(folder.log, net, step - OVER, step) for folder in reached]
                 cells += [f"{point[net]:.4g}", spread(single), spread(over)]
-            yield _row(recipe, f"{point['step']:,}", str(len(reached)), *cells)
+            yield row(recipe, f"{point['step']:,}", str(len(reached)), *cells)
 
 
 def _spans(folders: Sequence[Folder]) -> Iterator[str]:
@@ -193,7 +194,7 @@ def _spans(folders: Sequence[Folder]) -> Iterator[str]:
         "The published figures are read off curves or logs. Ours is the least to the greatest of "
         "the means over an epoch (or over the steps named) within the same steps.\n"
     )
-    yield from _header("run", "when", "D published", "D ours", "G published", "G ours")
+    yield from header("run", "when", "D published", "D ours", "G published", "G ours")
     for folder in folders:
         for span in folder.planned.published.get("spans", []):
             if span["from"] >= folder.planned.steps:
@@ -201,7 +202,7 @@ def _spans(folders: Sequence[Folder]) -> Iterator[str]:
             cells = []
             for net in "DG":
                 cells += [span[net], _range(folder, net, span)]
-            yield _row(folder.planned.name, span["what"], *cells)
+            yield row(folder.planned.name, span["what"], *cells)
 
 
 def _range(folder: Folder, net: str, span: Line) -> str:
@@ -254,7 +255,7 @@ def _legible(folders: Sequence[Folder]) -> Iterator[str]:
         "share of 1,000 other images of the last generator is known better than that of a few "
         "tiles.\n"
     )
-    yield from _header("run", "sheet at step", "referee", "by eye", "published", "real",
+    yield from header("run", "sheet at step", "referee", "by eye", "published", "real",
                        "share of 1,000")  # fmt: skip
     for folder in folders:
         found, eye = folder.note("legible.json"), folder.note("by-eye.json")
@@ -263,7 +264,7 @@ def _legible(folders: Sequence[Folder]) -> Iterator[str]:
             drawn, reals = found.get("drawn"), found["reals"]
             share = f"{drawn['legible'] / drawn['tiles']:.1%}".replace("%", " %") if drawn else "-"
             seen = eye.get(step)
-            yield _row(
+            yield row(
                 folder.planned.name,
                 f"{int(step):,}",
                 f"{counted['legible']} of {counted['tiles']}, {_classes(counted)}",
@@ -328,12 +329,12 @@ def _stood(folder: Folder) -> str:
 # Tables
 
 
-def _header(*titles: str) -> Iterator[str]:
-    yield _row(*titles)
+def header(*titles: str) -> Iterator[str]:
+    yield row(*titles)
     yield "|---" * len(titles) + "|"
 
 
-def _row(*cells: str) -> str:
+def row(*cells: str) -> str:
     return f"| {' | '.join(cells)} |"
 
 
