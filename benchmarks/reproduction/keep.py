@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import gzip
+import json
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
-from reproduction.folder import Folder
+from reproduction.folder import Folder, Line
 
 FILES = (
     *("config.toml", "env.json", "log.jsonl", "metrics.jsonl", "legible.json", "by-eye.json"),
     *("reals.png", "losses.png"),
 )
 WHOLE = 250_000
-"""Bytes over which a log is kept compressed."""
+"""Bytes over which a log is kept compressed, its numbers in six digits."""
 
 
 def keep(folder: Folder, into: Path, limit: int) -> str:
@@ -50,10 +52,22 @@ def _contents(folder: Folder) -> Iterator[tuple[Path, bytes]]:
         if not path.is_file():
             continue
         place, content = path.relative_to(folder.path), path.read_bytes()
-        if path.suffix == ".jsonl" and len(content) > WHOLE:
+        if path.name == "metrics.jsonl":  # a picture's place says where the run lay
+            lines = [line | {"picture": Path(line["picture"]).name} for line in folder.metrics]
+            content = _as_lines(lines)
+        if path.name == "log.jsonl" and len(content) > WHOLE:
             place = place.with_name(place.name + ".gz")
-            content = gzip.compress(content, mtime=0)  # the same bytes whenever it is done
+            lines = [{key: _short(value) for key, value in line.items()} for line in folder.log]
+            content = gzip.compress(_as_lines(lines), mtime=0)  # the same bytes each time
         yield place, content
+
+
+def _as_lines(lines: Sequence[Line]) -> bytes:
+    return "".join(json.dumps(line) + "\n" for line in lines).encode()
+
+
+def _short(value: Any) -> Any:
+    return float(f"{value:.6g}") if isinstance(value, float) else value
 
 
 def size(path: Path) -> int:

@@ -28,6 +28,7 @@ FD = {
     "extractor": "classifier-mnist",
     "extractor_accuracy": 0.9974,
     "resize": "none",
+    "picture": "",
 }
 
 

@@ -135,6 +135,9 @@ def test_running_is_seen_from_the_process(make: Make, tmp_path: Path) -> None:
     assert running(tmp_path) == set()
     process = subprocess.Popen(words, cwd=tmp_path)
     try:
+        deadline = time.monotonic() + 30
+        while not running(tmp_path) and time.monotonic() < deadline:
+            time.sleep(0.02)  # a process has its command line a moment after it has begun
         assert running(tmp_path) == {folder.path.resolve()}
     finally:
         process.kill()
