@@ -2,10 +2,10 @@
 
     python benchmarks/two_versions.py BEFORE AFTER [--rounds 5] [--threads 2] [RECIPE ...]
 
-BEFORE and AFTER are checkouts; both run under this Python. In each round every recipe is trained for
-the same number of steps by one version and then by the other, whose order changes from round to round.
-Printed is the ratio of images/s, after to before: its median and its range over the rounds, of the
-lines that a run logs once it is warm.
+BEFORE and AFTER are checkouts; both run under this Python. In each round every recipe is trained
+for the same number of steps by one version and then by the other, in changing order. Printed is the
+ratio of images/s, after to before: its median and its range over the rounds, of the lines that a
+run logs once it is warm.
 """
 
 from __future__ import annotations
