@@ -25,6 +25,7 @@ from ganvas.config import Run
 from ganvas.errors import UsageError
 from ganvas.files import write_file
 from ganvas.images import to_uint8
+from ganvas.models.fast.switch import use_fast
 from ganvas.pixels import Pixels, Shape
 from ganvas.protocols import Latent, Model
 from ganvas.seeds import stream
@@ -142,6 +143,7 @@ def snapshot(run: Run, net: nn.Module, shape: Shape, images_seen: int) -> Genera
         copied = run.model.generator(shape, run.latent.dims)
     copied.load_state_dict(weights, assign=True)
     copied.eval().requires_grad_(False)
+    use_fast(copied, True)
     return Generator(copied, run.model, run.latent, shape, run.recipe, images_seen)
 
 
@@ -216,6 +218,7 @@ def load(what: str | Path) -> Generator:
     except (OSError, ValueError, TypeError, AttributeError, RuntimeError) as error:
         raise UsageError(f"'{folder / _CONFIG}' is damaged: {error}") from None
     images_seen = _read_weights(net, folder / _WEIGHTS)
+    use_fast(net, True)
     return Generator(net.eval().requires_grad_(False), model, latent, shape, recipe, images_seen)
 
 
