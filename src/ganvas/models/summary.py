@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 from torch import Tensor, nn
 
@@ -35,7 +34,7 @@ def layers(net: nn.Module, inputs: Tensor) -> list[Layer]:
     """
     rows: list[Layer] = []
 
-    def note(module: nn.Module, args: tuple[Any, ...], output: Tensor) -> None:
+    def note(module: nn.Module, args: tuple[Tensor, ...], output: Tensor) -> None:
         work = _uses(module, args, output) // len(inputs)
         rows.append(Layer(str(module), list(output.shape[1:]), num_parameters(module), work))
 
@@ -49,7 +48,7 @@ def layers(net: nn.Module, inputs: Tensor) -> list[Layer]:
     return rows
 
 
-def _uses(module: nn.Module, args: tuple[Any, ...], output: Tensor) -> int:
+def _uses(module: nn.Module, args: tuple[Tensor, ...], output: Tensor) -> int:
     """How often weights meet values in a forward pass."""
     if isinstance(module, nn.Linear):  # each weight once for each row
         return module.weight.numel() * (args[0].numel() // module.in_features)
