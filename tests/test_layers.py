@@ -169,7 +169,8 @@ def test_there_is_no_circle() -> None:
 
 
 @pytest.mark.parametrize(
-    "module", [m for m in MODULES if ROWS[home(m)] <= 1 and home(m) not in ("batch", "images", "pixels")]
+    "module",
+    [m for m in MODULES if ROWS[home(m)] <= 1 and home(m) not in ("batch", "images", "pixels")],
 )
 def test_the_base_does_without_torch(module: str) -> None:
     external = {name.partition(".")[0] for name in imports(MODULES[module].read_text())}

@@ -12,7 +12,7 @@ from typing import Any, Final
 import torch
 from torch import Tensor, nn
 
-COUNTED: Final = (nn.Linear, nn.Conv2d, nn.ConvTranspose2d)
+from ganvas.models.summary import layers
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,24 +87,7 @@ def flop_per_image(G: nn.Module, D: nn.Module, inputs: tuple[Tensor, Tensor], na
 
 def multiply_adds(net: nn.Module, inputs: Tensor) -> list[int]:
     """Of the forward pass for one input, for each counted layer in the order they run in."""
-    counts: list[int] = []
-
-    def count(module: nn.Module, args: tuple[Tensor, ...], output: Tensor) -> None:
-        assert isinstance(module, COUNTED)
-        weights = module.weight.numel()
-        if isinstance(module, nn.Linear):
-            uses = args[0].numel() // module.in_features  # each weight, for each row
-        elif isinstance(module, nn.Conv2d):
-            uses = output.numel() // module.out_channels  # for each pixel that comes out
-        else:
-            uses = args[0].numel() // module.in_channels  # for each pixel that goes in
-        counts.append(weights * uses // len(inputs))
-
-    hooks = [m.register_forward_hook(count) for m in net.modules() if isinstance(m, COUNTED)]
-    net(inputs)
-    for hook in hooks:
-        hook.remove()
-    return counts
+    return [row.multiply_adds for row in layers(net, inputs) if row.multiply_adds]
 
 
 def ceiling(precision: torch.dtype, seconds: float = 1.0) -> float:

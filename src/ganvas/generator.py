@@ -26,6 +26,7 @@ from ganvas.config import Run
 from ganvas.errors import UsageError
 from ganvas.files import write_file
 from ganvas.images import to_uint8
+from ganvas.models.fast.switch import use_fast
 from ganvas.pixels import Pixels, Shape
 from ganvas.protocols import Latent, Model, build_generator
 from ganvas.seeds import stream
@@ -188,6 +189,7 @@ def snapshot(
         copied = build_generator(run.model, shape, run.latent.dims, num_classes)
     copied.load_state_dict(weights, assign=True)
     copied.eval().requires_grad_(False)
+    use_fast(copied, True)
     return Generator(copied, run.model, run.latent, shape, run.recipe, images_seen, num_classes)
 
 
@@ -266,6 +268,7 @@ def load(what: str | Path) -> Generator:
         raise UsageError(f"'{folder / _CONFIG}' is damaged: {error}") from None
     images_seen = _read_weights(net, folder / _WEIGHTS)
     net.eval().requires_grad_(False)
+    use_fast(net, True)
     return Generator(net, model, latent, shape, recipe, images_seen, num_classes)
 
 

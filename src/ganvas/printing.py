@@ -242,12 +242,18 @@ def _recipe(found: dict[str, Any]) -> None:
     )
     for net in ("generator", "discriminator"):
         rows = [
-            [row["layer"], "x".join(str(n) for n in row["output"]) or "1", f"{row['parameters']:,}"]
+            [
+                row["layer"],
+                "x".join(str(n) for n in row["output"]) or "1",
+                f"{row['parameters']:,}",
+                f"{row['multiply_adds']:,}",
+            ]
             for row in found[net]["layers"]
         ]
+        work = sum(row["multiply_adds"] for row in found[net]["layers"])
         table(
-            f"{net}: {found[net]['parameters']:,} parameters",
-            ["layer", "output", "parameters"],
+            f"{net}: {found[net]['parameters']:,} parameters, {work:,} multiply-adds an image",
+            ["layer", "output", "parameters", "multiply-adds"],
             rows,
         )
     rows = [[row["setting"], str(row["value"]), row["reason"]] for row in found["settings"]]

@@ -13,7 +13,7 @@ from torch import nn
 from ganvas.models.cs231n import CS231nDCGAN
 from ganvas.models.firstgan import FirstGANDCGAN
 from ganvas.models.genzoo import GenZooMNIST
-from ganvas.models.mnist_classes import MNISTClasses
+from ganvas.models.mnist_classes import MNISTClassesNets
 from ganvas.models.modelzoo import ModelZoo
 from ganvas.registry import MODELS
 
@@ -38,7 +38,7 @@ def test_glorot_limits(net: Callable[[], nn.Module], layer: int, limit: float) -
 
 
 @pytest.mark.parametrize(
-    "model", [ModelZoo(), MNISTClasses(), GenZooMNIST(d_bias="all")], ids=MODELS.name_of
+    "model", [ModelZoo(), MNISTClassesNets(), GenZooMNIST(d_bias="all")], ids=MODELS.name_of
 )
 def test_zero_biases(model: Any) -> None:
     for net in (model.generator(MNIST, 10), model.discriminator(MNIST)):
@@ -49,7 +49,7 @@ def test_zero_biases(model: Any) -> None:
 
 def test_truncated_normal_of_mnist_classes() -> None:
     torch.manual_seed(0)
-    model = MNISTClasses()
+    model = MNISTClassesNets()
     for net in (model.generator(MNIST, 100), model.discriminator(MNIST)):
         weights = torch.cat([p.flatten() for n, p in net.named_parameters() if "weight" in n])
         assert weights.abs().max() <= 0.04

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from ganvas.models.mnist_classes import Enlarge2x, MNISTClasses
+from ganvas.models.mnist_classes import Enlarge2x, MNISTClassesNets
 
 MNIST = (1, 28, 28)
 
@@ -14,7 +14,7 @@ MNIST = (1, 28, 28)
 def test_short_form_of_mnist_classes() -> None:
     """The original enlarges to 56x56 before a 1x1 convolution with stride 2."""
     torch.manual_seed(0)
-    short = MNISTClasses().generator(MNIST, 100)
+    short = MNISTClassesNets().generator(MNIST, 100)
     *body, last, sigmoid = short.children()
     strided = nn.Conv2d(25, 1, 1, stride=2)
     strided.load_state_dict(last.state_dict())
@@ -30,7 +30,7 @@ def test_short_form_of_mnist_classes() -> None:
 
 def test_batch_norm_of_mnist_classes_uses_batch_statistics() -> None:
     torch.manual_seed(0)
-    layers = list(MNISTClasses().generator(MNIST, 100).children())
+    layers = list(MNISTClassesNets().generator(MNIST, 100).children())
     norm = layers[2]
     x = torch.randn(6, 1, 56, 56) * 3 + 1
     centred = x - x.mean()
@@ -60,7 +60,7 @@ def test_without_the_enlarged_map_the_generator_is_the_same(shape: tuple[int, in
     found = []
     for fast in (True, False):
         torch.manual_seed(0)
-        G = MNISTClasses().generator(shape, 10).double()
+        G = MNISTClassesNets().generator(shape, 10).double()
         for module in G.modules():
             if isinstance(module, nn.Conv2d):
                 nn.init.normal_(module.weight)

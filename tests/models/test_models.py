@@ -13,7 +13,7 @@ from ganvas.models.cs231n import CS231nDCGAN, CS231nDense
 from ganvas.models.firstgan import FirstGANDCGAN, FirstGANDense
 from ganvas.models.genzoo import GenZooCIFAR10, GenZooMNIST
 from ganvas.models.layers import ToImage
-from ganvas.models.mnist_classes import Enlarge2x, MNISTClasses
+from ganvas.models.mnist_classes import Enlarge2x, MNISTClassesNets
 from ganvas.models.modelzoo import ModelZoo
 from ganvas.models.quickstart import Quickstart
 from ganvas.pixels import Shape
@@ -71,7 +71,7 @@ CASES = {
         [(32, 24, 24), (32, 12, 12), (64, 8, 8), (64, 4, 4), (1024,), (1,)],
     ),
     "mnist-classes": Case(
-        MNISTClasses(),
+        MNISTClassesNets(),
         MNIST,
         100,
         328_537,

@@ -8,8 +8,8 @@ from typing import ClassVar, Literal
 from pydantic.dataclasses import dataclass
 from torch import nn
 
+from ganvas.models.fast.dropout import Dropout
 from ganvas.models.layers import (
-    Dropout,
     Logits,
     SameConv2d,
     SameConvTranspose2d,

@@ -9,8 +9,8 @@ from pydantic import Field
 from pydantic.dataclasses import dataclass
 from torch import nn
 
+from ganvas.models.fast.dropout import Dropout
 from ganvas.models.layers import (
-    Dropout,
     Flatten,
     Logits,
     SameConv2d,

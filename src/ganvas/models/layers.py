@@ -16,18 +16,16 @@ from torch.nn import functional as F
 
 from ganvas.errors import UsageError
 from ganvas.models.fast import convolution
+from ganvas.models.fast.switch import HasFastForm
 from ganvas.pixels import Shape
 
 
-class SameConv2d(nn.Conv2d):
+class SameConv2d(HasFastForm, nn.Conv2d):
     """(N, C, H, W) -> (N, out_channels, ceil(H / stride), ceil(W / stride)), padding 'SAME'.
 
     Parameters and state dict are those of nn.Conv2d. With a 5x5 kernel, stride 2 and even sizes
     the zeros are one row and column before and two after.
     """
-
-    fast = True
-    """Whether it may be computed in another form, where that is faster."""
 
     def __init__(
         self,
@@ -41,18 +39,13 @@ class SameConv2d(nn.Conv2d):
         super().__init__(in_channels, out_channels, kernel_size, stride=stride, bias=bias)
 
     def forward(self, x: Tensor) -> Tensor:
-        top, bottom = self._zeros(x.shape[2])
-        left, right = self._zeros(x.shape[3])
-        if self.fast and convolution.pays(x):
-            even = x.shape[2] % 2 == x.shape[3] % 2 == 0
-            if self.stride[0] == 2 and self.kernel_size[0] == 5 and even:
-                return convolution.strided(x, self.weight, self.bias, top)
-            if self.stride[0] == 1 and top == bottom == left == right:
-                return convolution.convolve(x, self.weight, self.bias, top)
-        size = (math.ceil(x.shape[2] / self.stride[0]), math.ceil(x.shape[3] / self.stride[0]))
-        if self.fast and convolution.product_pays(x, self.weight, *size):
-            before = (top, left)
-            return convolution.product(x, self.weight, self.bias, self.stride[0], before, size)
+        top, bottom = vertical = self._zeros(x.shape[2])
+        left, right = horizontal = self._zeros(x.shape[3])
+        if self.fast:
+            stride = self.stride[0]
+            y = convolution.same(x, self.weight, self.bias, stride, vertical, horizontal)
+            if y is not None:
+                return y
         if top == bottom and left == right:
             return F.conv2d(x, self.weight, self.bias, self.stride, padding=(top, left))
         padded = F.pad(x, (left, right, top, bottom))
@@ -65,15 +58,12 @@ class SameConv2d(nn.Conv2d):
         return total // 2, total - total // 2
 
 
-class SameConvTranspose2d(nn.ConvTranspose2d):
+class SameConvTranspose2d(HasFastForm, nn.ConvTranspose2d):
     """(N, C, H, W) -> (N, out_channels, H * stride, W * stride), padding 'SAME'.
 
     Parameters and state dict are those of nn.ConvTranspose2d. With a 5x5 kernel and stride 2 the
     full result loses one row and column before and two after.
     """
-
-    fast = True
-    """Whether it may be computed in another form, where that is faster."""
 
     def __init__(
         self,
@@ -96,56 +86,13 @@ class SameConvTranspose2d(nn.ConvTranspose2d):
 
     def forward(self, x: Tensor, output_size: list[int] | None = None) -> Tensor:
         assert output_size is None, "SAME padding leaves no choice of size"
-        if self.fast and convolution.pays(x):
-            if self.stride[0] == 2 and self.kernel_size[0] == 5:
-                return convolution.transposed(x, self.weight, self.bias)
-            if self.stride[0] == 1 and self.kernel_size[0] % 2:
-                padding = int(self.padding[0])
-                return convolution.transposed_unit(x, self.weight, self.bias, padding)
-        size = (x.shape[2] * self.stride[0], x.shape[3] * self.stride[0])
-        if self.fast and convolution.product_pays(x, self.weight, *x.shape[2:]):
-            before = (int(self.padding[0]), int(self.padding[0]))
-            stride = self.stride[0]
-            return convolution.transposed_product(x, self.weight, self.bias, stride, before, size)
-        return super().forward(x)[:, :, : size[0], : size[1]]
-
-
-class Dropout(nn.Dropout):
-    """Dropout (Srivastava et al. 2014) whose masks cost a tenth of the usual ones on processors.
-
-    Values are kept with probability 1 - p, to 1 in 65,536, and scaled by 1 / (1 - p).
-    """
-
-    fast = True
-    """Whether masks may be drawn in this way; otherwise as torch does."""
-
-    def forward(self, x: Tensor) -> Tensor:
-        if not self.training or self.p == 0:
-            return x
-        if not self.fast or x.device.type != "cpu":
-            return F.dropout(x, self.p)
-        if not x.is_contiguous(memory_format=torch.channels_last if x.dim() == 4 else _PLAIN):
-            x = x.contiguous()
-        if self.p == 0.5:
-            return x * _doubled_coins(x).as_strided(x.shape, x.stride())
-        return x * _draws(x, self.p).as_strided(x.shape, x.stride()) * (1 / (1 - self.p))
-
-
-_PLAIN = torch.contiguous_format
-_BITS = (torch.arange(256).view(-1, 1) >> torch.arange(8)) & 1
-
-
-def _doubled_coins(x: Tensor) -> Tensor:
-    """0 or 2 with equal probability for each value of x: 64 of them from one random word."""
-    words = torch.empty((x.numel() + 63) // 64, dtype=torch.int64).random_(-(2**63), None)
-    coins = torch.index_select(2 * _BITS.to(x.dtype), 0, words.view(torch.uint8).int())
-    return coins.view(-1)[: x.numel()]
-
-
-def _draws(x: Tensor, p: float) -> Tensor:
-    """False with probability p for each value of x: four of them from one random word."""
-    words = torch.empty((x.numel() + 3) // 4, dtype=torch.int64).random_(-(2**63), None)
-    return words.view(torch.int16)[: x.numel()] >= round(p * 65536) - 32768
+        stride = self.stride[0]
+        if self.fast:
+            before = int(self.padding[0])
+            y = convolution.same_transposed(x, self.weight, self.bias, stride, before)
+            if y is not None:
+                return y
+        return super().forward(x)[:, :, : x.shape[2] * stride, : x.shape[3] * stride]
 
 
 class ToImage(nn.Module):

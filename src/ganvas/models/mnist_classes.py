@@ -7,9 +7,11 @@ from typing import ClassVar
 import torch
 from pydantic.dataclasses import dataclass
 from torch import Tensor, nn
-from torch.nn import functional as F
 
-from ganvas.models.layers import Dropout, Flatten, Logits, SameConv2d, ToImage
+from ganvas.models.fast.dropout import Dropout
+from ganvas.models.fast.enlarging import enlarge_and_shrink
+from ganvas.models.fast.switch import HasFastForm
+from ganvas.models.layers import Flatten, Logits, SameConv2d, ToImage
 from ganvas.pixels import Shape
 from ganvas.protocols import SampleMode
 from ganvas.registry import CHECKED, MODELS
@@ -17,7 +19,7 @@ from ganvas.registry import CHECKED, MODELS
 
 @MODELS.register("mnist-classes")
 @dataclass(frozen=True, kw_only=True, config=CHECKED)
-class MNISTClasses:
+class MNISTClassesNets:
     """G that shrinks and enlarges a dense map of twice the size; D with convolutions and pooling.
 
     Images in [0, 1], of any size.
@@ -76,18 +78,21 @@ class MNISTClasses:
         )
 
 
-class Enlarging(nn.Sequential):
-    """Layers one after another, with a short form for an enlargement that a stride of 2 follows."""
+class Enlarging(HasFastForm, nn.Sequential):
+    """Layers one after another, with a fast form for an enlargement that a stride of 2 follows.
 
-    fast = False
-    """Whether the short form may be taken; layers that it skips then run no hooks."""
+    The fast form is for training; hooks of the layers that it skips are not run.
+    """
 
     def forward(self, x: Tensor) -> Tensor:
-        layers = list(self)
-        while layers:
-            layer = layers.pop(0)
-            if self.fast and isinstance(layer, Enlarge2x) and min(x.shape[2:]) > 1:
-                x = enlarge_and_shrink(x, layers.pop(0))
+        layers = iter(self)
+        for layer in layers:
+            short = self.fast and self.training and min(x.shape[2:], default=0) > 1
+            if short and isinstance(layer, Enlarge2x):
+                shrinking = next(layers)
+                assert isinstance(shrinking, SameConv2d)
+                assert shrinking.stride == (2, 2) and shrinking.kernel_size == (3, 3)
+                x = enlarge_and_shrink(x, shrinking.weight, shrinking.bias)
             else:
                 x = layer(x)
         return x
@@ -108,36 +113,6 @@ def _double(x: Tensor, dim: int) -> Tensor:
     size = x.shape[dim]
     following = torch.cat([x.narrow(dim, 1, size - 1), x.narrow(dim, size - 1, 1)], dim)
     return torch.stack([x, (x + following) / 2], dim + 1).flatten(dim, dim + 1)
-
-
-def enlarge_and_shrink(x: Tensor, layer: nn.Module) -> Tensor:
-    """`layer(Enlarge2x()(x))` for a 3x3 convolution with stride 2, without the enlarged map.
-
-    (N, C, H, W) -> (N, out, H, W), H and W from 2. A kernel's rows w0, w1, w2 meet row i of x, its
-    mean with row i + 1, and row i + 1: so w0 + w1 / 2 and w1 / 2 + w2 meet the rows i and i + 1.
-    At the end w1 meets a copy of the last row and w2 the zeros of 'SAME': so w0 + w1 meet the last
-    row. Columns likewise.
-    """
-    assert isinstance(layer, SameConv2d) and layer.stride == (2, 2) and layer.kernel_size == (3, 3)
-    inner, edge = _short(layer.weight, 2)
-    rows = [
-        torch.cat([_convolve(part, wide), _convolve(part[..., -1:], narrow)], 3)
-        for part, (wide, narrow) in ((x, _short(inner, 3)), (x[:, :, -1:], _short(edge, 3)))
-    ]
-    y = torch.cat(rows, 2)
-    return y if layer.bias is None else y + layer.bias.view(-1, 1, 1)
-
-
-def _short(weight: Tensor, dim: int) -> tuple[Tensor, Tensor]:
-    """Kernels of 2 and 1 taps along `dim` for one of 3: inside, and at the end."""
-    first, second, third = weight.unbind(dim)
-    inside = torch.stack([first + second / 2, second / 2 + third], dim)
-    return inside, (first + second).unsqueeze(dim)
-
-
-def _convolve(x: Tensor, weight: Tensor) -> Tensor:
-    layout = torch.channels_last
-    return F.conv2d(x.contiguous(memory_format=layout), weight.contiguous(memory_format=layout))
 
 
 def _batch_norm(channels: int) -> nn.Module:

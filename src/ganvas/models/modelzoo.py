@@ -8,7 +8,8 @@ from typing import ClassVar
 from pydantic.dataclasses import dataclass
 from torch import nn
 
-from ganvas.models.layers import Dropout, Logits, ToImage, glorot, num_values
+from ganvas.models.fast.dropout import Dropout
+from ganvas.models.layers import Logits, ToImage, glorot, num_values
 from ganvas.pixels import Shape
 from ganvas.protocols import SampleMode
 from ganvas.registry import CHECKED, MODELS

@@ -10,7 +10,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ganvas.config import Positive
-from ganvas.models.layers import Dropout, Logits, ToImage, num_values
+from ganvas.models.fast.dropout import Dropout
+from ganvas.models.layers import Logits, ToImage, num_values
 from ganvas.pixels import Shape
 from ganvas.protocols import SampleMode
 from ganvas.registry import CHECKED, MODELS

@@ -16,8 +16,8 @@ from torch import Tensor, nn
 from ganvas.batch import Batch
 from ganvas.errors import UsageError
 from ganvas.losses.penalties import NoPenalty
+from ganvas.models.fast.dropout import Dropout
 from ganvas.models.layers import (
-    Dropout,
     Flatten,
     Logits,
     SameConv2d,

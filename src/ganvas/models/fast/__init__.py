@@ -1,1 +1,1 @@
-"""Layers in exact forms that are faster, and the switch between the forms."""
+"""Forms of layers that are faster on processors, and exact; the one switch that turns them on."""
