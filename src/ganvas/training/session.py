@@ -72,7 +72,8 @@ def open_session(
         if folder.checkpoints():
             load_checkpoint(state, checkpoint or folder.checkpoints()[-1])
             logged = folder.step_of(folder.checkpoints()[-1])
-        folder.rewind(logged)
+        for remark in folder.rewind(logged):
+            reporter.warn(remark)
     else:
         folder.create(run, record)
     reals = _some_reals(run, data)
@@ -130,10 +131,18 @@ def _check_last_batch(run: Run, lengths: Lengths, state: State) -> None:
 def _check_environment(folder: RunFolder, record: Mapping[str, Any], reporter: Reporter) -> None:
     """A run goes on only with the data that it began with."""
     before = folder.read_environment()
-    if before["data"]["sha256"] != record["data"]["sha256"]:
+    data = str(before["data"].get("sha256", ""))
+    if not data:
+        reporter.warn(
+            f"'{folder.environment}' does not say which images the run was trained on; "
+            "it is written anew, from this sitting"
+        )
+        folder.write_environment(record)
+        return
+    if data != record["data"]["sha256"]:
         raise UsageError(
             f"--resume: the images are not those that '{folder.path}' was trained on "
-            f"(SHA-256 {record['data']['sha256'][:12]}…, recorded {before['data']['sha256'][:12]}…)"
+            f"(SHA-256 {record['data']['sha256'][:12]}…, recorded {data[:12]}…)"
         )
     changed = [key for key in record if key != "data" and record[key] != before.get(key)]
     if changed:

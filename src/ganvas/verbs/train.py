@@ -13,7 +13,7 @@ from ganvas.config import Run
 from ganvas.data.catalogue import open_dataset
 from ganvas.errors import UsageError
 from ganvas.registry import DATASETS, closest
-from ganvas.rundir import RunFolder, next_folder
+from ganvas.rundir import RunFolder, claim
 from ganvas.training.loop import Trained, fit
 from ganvas.training.monitor import wanted
 from ganvas.training.progress import Live, Silent
@@ -84,9 +84,8 @@ def train(
     root = Path(data_root) if data_root else None
     reporter = Live(Console()) if progress else Silent()
     if resume is None:
-        return fit(
-            run, RunFolder(Path(outdir) if outdir else next_folder(run.recipe)), reporter, root
-        )
+        with RunFolder(Path(outdir)).locked() if outdir else claim(run.recipe) as folder:
+            return fit(run, folder, reporter, root)
     folder, checkpoint = _resumable(Path(resume))
     if outdir and Path(outdir).resolve() != folder.path.resolve():
         raise UsageError(
@@ -98,7 +97,8 @@ def train(
             f"--resume: the settings are not those of '{folder.path}': {'; '.join(changes)}; "
             "resume without them, or start a new run"
         )
-    return fit(run, folder, reporter, root, resume=True, checkpoint=checkpoint)
+    with folder.locked():
+        return fit(run, folder, reporter, root, resume=True, checkpoint=checkpoint)
 
 
 def resolve(
