@@ -10,8 +10,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
+from safetensors.numpy import save_file
 
 from ganvas import config
 from ganvas.errors import RunError, UsageError
@@ -252,6 +254,22 @@ def test_a_checkpoint_whose_replacement_was_cut_short_comes_back(folder: RunFold
     (aside / "state.json").write_text("older")
     folder.sweep()
     assert (folder.checkpoint(5) / "state.json").read_text() == "5" and not aside.exists()
+
+
+def test_a_generator_says_what_it_was_shown(folder: RunFolder) -> None:
+    assert folder.images_of(folder.generator) is None
+    weights, metadata = {"a": np.zeros(3, np.float32)}, {"images_seen": "1234"}
+    save_file(weights, folder.path / "model.safetensors", metadata)
+    assert folder.images_of(folder.path) == 1234
+    header = b'{"__metadata__": {"images_seen": "many"}}'
+    for content in (
+        b"",
+        b"\xff" * 100,
+        b"\xff" * 8 + b"{}",
+        len(header).to_bytes(8, "little") + header,
+    ):
+        (folder.path / "model.safetensors").write_bytes(content)
+        assert folder.images_of(folder.path) is None
 
 
 # The lock

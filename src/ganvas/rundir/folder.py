@@ -36,6 +36,8 @@ FORMAT: Final = 1
 """Of a run folder. Folders written before there was a number count as 0, and are read too."""
 CHECKPOINT_FILES: Final = ("state.json", "state.safetensors")
 """What a complete checkpoint holds."""
+LARGEST_HEADER: Final = 1 << 20
+"""Bytes that are read of a weights file's header at most."""
 SILENT: Final = 120.0
 """Seconds after which a run on another machine that says nothing new counts as silent."""
 PATIENCE: Final = 0.5
@@ -108,6 +110,16 @@ class RunFolder:
     def samples(self) -> list[Path]:
         """Sample sheets in the order in which they were drawn."""
         return sorted(self.path.glob("samples/*.png"))
+
+    def images_of(self, generator: Path) -> int | None:
+        """Real images shown to a saved generator, by its file; None if there is none to read."""
+        try:
+            with (generator / "model.safetensors").open("rb") as file:
+                size = int.from_bytes(file.read(8), "little")
+                header = as_object(file.read(min(size, LARGEST_HEADER))) or {}
+            return int(header["__metadata__"]["images_seen"])
+        except (OSError, LookupError, TypeError, ValueError):
+            return None
 
     # Begin, hold, end
 
