@@ -10,3 +10,19 @@ class UsageError(ValueError):
 
 class RunError(RuntimeError):
     """The input was fine and the run failed: the disk is full, a loss is NaN. Exit code 1."""
+
+
+def printable(text: str) -> str:
+    r"""The text with escapes for all that is no plain character: "\x1b", "\n", "\xff" for a byte.
+
+    So a name from elsewhere can neither move the cursor nor break a line or an encoding.
+    """
+    return text if text.isprintable() else "".join(map(_plain, text))
+
+
+def _plain(character: str) -> str:
+    if character.isprintable():
+        return character
+    if "\udc80" <= character <= "\udcff":  # a byte of a file name that is not UTF-8
+        return f"\\x{ord(character) - 0xDC00:02x}"
+    return character.encode("unicode_escape").decode()

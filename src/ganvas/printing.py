@@ -183,7 +183,7 @@ def _comparison_lines(
         lines.append([group.name, *([state] if with_state else []), *texts])
         for run in group.runs if len(group.runs) > 1 else ():
             values = [column.text_of_run(i, run.path) for column in columns]
-            lines.append([f"  {run.path}", *([run.state] if with_state else []), *values])
+            lines.append([f"  {run.name}", *([run.state] if with_state else []), *values])
     if not with_state:
         lines.append(["real images", *(column.floor_text for column in columns)])
     return lines

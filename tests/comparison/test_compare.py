@@ -15,6 +15,7 @@ from ganvas.comparison.compare import Comparison
 from ganvas.comparison.remarks import describe
 from ganvas.comparison.table import Column
 from ganvas.errors import UsageError
+from ganvas.rundir import RunFolder, Status
 
 Cli = Callable[..., Any]
 Measure = Callable[..., None]
@@ -159,6 +160,67 @@ def test_losses_of_unlike_formulas_do_not_share_a_column(runs: Path) -> None:
     assert "[1] loss.name non-saturating; [2] loss.name least-squares" in remark(found, "loss")
 
 
+@pytest.mark.parametrize(
+    ("status", "state", "words"),
+    [
+        (Status(state="finished"), "finished", ""),
+        (Status(state="stopped"), "stopped at 1 of 3 epochs", "--resume runs/bce-0"),
+        (Status(state="running"), "killed at 1 of 3 epochs", "--resume runs/bce-0"),
+        (Status(state="running", host="far"), "running at 1 of 3 epochs", ""),
+        (
+            Status(state="running", host="far", time="2026-01-01T00:00:00+00:00"),
+            "silent at 1 of 3 epochs",
+            "silent since 2026-01-01T00:00:00+00:00",
+        ),
+        (
+            Status(state="failed", reason="D is dead\x1b[2J"),
+            "failed at 1 of 3 epochs",
+            "failed: D is dead\\x1b[2J",
+        ),
+    ],
+)
+def test_a_run_is_in_the_state_that_it_says(
+    status: Status, state: str, words: str, runs: Path
+) -> None:
+    folder = RunFolder(runs / "bce-0")
+    folder.log.write_text("".join(folder.log.read_text().splitlines(keepends=True)[:2]))
+    folder.write_status(status)
+    found = ganvas.compare(folder.path)
+    assert found.runs[0].state == state
+    assert found.runs[0].finished == (state == "finished")
+    assert [text for text in found.remarks if words and words in text] or not words
+
+
+@pytest.mark.parametrize(
+    ("length", "state"),
+    [
+        ("epochs = 3", "finished"),
+        ("epochs = 4", "at 3 of 4 epochs"),
+        ("images = 200", "at 192 of 200 images"),
+        ("minutes = 2.0", "at 1.5 of 2 minutes"),
+        ('length = "3 epochs"', "finished"),
+        ('length = "384 images"', "at 192 of 384 images"),
+        ('length = "2.5 minutes"', "at 1.5 of 2.5 minutes"),
+        ('length = "long"', "unset"),
+    ],
+)
+def test_a_length_is_read_from_any_version(length: str, state: str, runs: Path) -> None:
+    config = runs / "bce-0/config.toml"
+    config.write_text(config.read_text().replace("epochs = 3", length))
+    log = runs / "bce-0/log.jsonl"
+    line = json.loads(log.read_text().splitlines()[-1]) | {"seconds": 90.0}
+    log.write_text(json.dumps(line))
+    assert ganvas.compare(runs / "bce-0").runs[0].state == state
+
+
+def test_a_run_by_minutes_is_finished_when_it_says_so(runs: Path) -> None:
+    config = runs / "bce-0/config.toml"
+    config.write_text(config.read_text().replace("epochs = 3", "minutes = 2.0"))
+    assert not ganvas.compare(runs / "bce-0").runs[0].finished
+    RunFolder(runs / "bce-0").write_status(Status(state="finished"))
+    assert ganvas.compare(runs / "bce-0").runs[0].state == "finished"
+
+
 # Protocols
 
 
@@ -270,13 +332,13 @@ def test_best_is_the_highest_where_higher_is_better_and_the_nearest_to_a_half(
 ) -> None:
     prdc = {"metric": "prdc1k", "settings": {"prdc": {"k": 5}}}
     two = {"metric": "1nn1k", "settings": {"1nn-two-sample": {}}}
-    for images, value in ((64, 0.9), (128, 0.3)):
+    for images, value in ((64, 0.9), (192, 0.3)):
         measure(runs / "bce-0", 0, images=images, **prdc, values={"recall": value})
-        measure(runs / "bce-0", 0, images=images, **two, values={"accuracy": value})
+        measure(runs / "bce-0", 0, images=images, **two, values={"accuracy": 1.2 - value})
     found = ganvas.compare(runs / "bce-0")
     best = {c.label: c.cells[0].points["runs/bce-0"].value for c in metrics(found)}
     assert best["best prdc1k recall"] == 0.9
-    assert best["best 1nn1k accuracy"] == 0.3
+    assert best["best 1nn1k accuracy"] == pytest.approx(0.3)
 
 
 def test_a_second_measurement_at_the_same_images_replaces_the_first(
@@ -336,12 +398,58 @@ def test_a_run_without_rows_is_named_with_the_command(runs: Path, measure: Measu
     assert "no generator yet" in remark(found, "runs/ls-0")
 
 
-def test_numbers_from_before_the_end_of_training_are_named(runs: Path, measure: Measure) -> None:
+def test_numbers_of_an_earlier_generator_are_named_with_the_command_that_clears_it(
+    runs: Path, measure: Measure
+) -> None:
     measure(runs / "bce-0", 1.0, images=96)
     measure(runs / "bce-1", 1.0)
     found = ganvas.compare([runs / "bce-0", runs / "bce-1"])
-    assert "96 images" in remark(found, "runs/bce-0", "ganvas evaluate")
+    text = remark(found, "runs/bce-0")
+    assert "fd1k after 96 images, not of the newest generator, after 192" in text
+    assert text.endswith("ganvas evaluate runs/bce-0 --metrics fd1k")
     assert not any("runs/bce-1" in text for text in found.remarks)
+    measure(runs / "bce-0", 1.0)
+    found = ganvas.compare([runs / "bce-0", runs / "bce-1"])
+    assert not any("runs/bce-0" in text for text in found.remarks)
+
+
+def test_the_command_measures_under_the_same_protocol(runs: Path, measure: Measure) -> None:
+    other = {"metric": "1nn1k", "split": "train", "seed": 3, "settings": {"1nn-two-sample": {}}}
+    for metric in ("fd1k", "kd1k"):
+        measure(runs / "bce-0", 1.0, images=96, metric=metric)
+    measure(runs / "bce-0", 0, images=96, values={"accuracy": 0.5}, **other)
+    found = ganvas.compare(runs / "bce-0")
+    assert remark(found, "fd1k").endswith("ganvas evaluate runs/bce-0 --metrics fd1k,kd1k")
+    assert remark(found, "1nn1k after").endswith("--metrics 1nn1k --split train --seed 3")
+
+
+def test_what_was_measured_of_the_best_generator_is_not_in_the_last_ones_row(
+    runs: Path, measure: Measure
+) -> None:
+    two = {"metric": "1nn1k", "settings": {"1nn-two-sample": {}}}
+    measure(runs / "bce-0", 2.0, images=96)
+    measure(runs / "bce-0", 3.0)
+    measure(runs / "bce-0", 0, images=96, values={"accuracy": 0.7}, **two)  # of the folder best
+    found = ganvas.compare(runs / "bce-0")
+    values = {
+        column.label: [point.value for point in column.cells[0].points.values()]
+        for column in metrics(found)
+    }
+    assert values == {
+        "fd1k": [3.0],
+        "best fd1k": [2.0],
+        "1nn1k accuracy": [],
+        "best 1nn1k accuracy": [0.7],
+    }
+
+
+def test_best_is_left_out_where_the_last_is_the_best(runs: Path, measure: Measure) -> None:
+    for images, value in ((64, 5.0), (128, 4.0), (192, 3.0)):
+        measure(runs / "bce-0", value, images=images)
+    assert labels(ganvas.compare(runs / "bce-0")) == ["fd1k"]
+    measure(runs / "bce-1", 1.0, images=64)
+    measure(runs / "bce-1", 2.0)
+    assert labels(ganvas.compare([runs / "bce-0", runs / "bce-1"])) == ["fd1k", "best fd1k"]
 
 
 def test_a_row_that_was_cut_short_or_makes_no_sense_is_passed_over(
@@ -370,6 +478,28 @@ def test_values_that_no_run_writes_do_no_harm(runs: Path, measure: Measure, cli:
     assert "[bold]x" in result.out
     found = json.loads(cli("compare", "runs/bce-0", "--json").out)
     assert [column["label"] for column in found["columns"]] == ["fd1k [bold]x"]
+
+
+def test_no_name_reaches_the_terminal_as_it_is(runs: Path, measure: Measure, cli: Cli) -> None:
+    """Escape sequences, line breaks and bytes that are not UTF-8, in names and in files."""
+    evil = "\x1b]0;owned\x07\n\u202e"
+    folder = runs / f"a{evil}\udcffb"
+    shutil.copytree(runs / "bce-0", folder)
+    config = (folder / "config.toml").read_text()
+    (folder / "config.toml").write_text(config.replace('"tiny"', json.dumps(evil)))
+    (folder / "env.json").write_text(json.dumps({"processor": evil, evil: evil}))
+    (folder / "samples" / f"{evil}\udcff.png").write_bytes(b"PNG?")
+    deep = json.loads("[" * 300 + "]" * 300)
+    settings = {evil: {evil: evil, "deep": deep}}
+    measure(folder, 1.0, metric=f"fd{evil}", data=evil, settings=settings, images=96)
+    result = cli("compare", "runs/bce-0", "runs/bce-1", folder)
+    assert (result.code, result.err) == (0, "")
+    page = Path("compare.html").read_text(encoding="utf-8")
+    for text in (result.out, page):
+        assert all(part not in text for part in ("\x1b", "\x07", "\u202e", "\udcff"))
+        assert "\\x1b]0;owned\\x07\\n\\u202e" in text and "\\xffb" in text
+    found = json.loads(cli("compare", folder, "--json").out)
+    assert found["groups"][0]["runs"][0]["path"] == str(folder)  # as it is, for programs
 
 
 def test_settings_and_facts_that_a_run_lacks_are_unset(runs: Path) -> None:

@@ -256,7 +256,7 @@ def fail_at(monkeypatch: pytest.MonkeyPatch, function: str, call: int, code: int
 
 @pytest.mark.parametrize(
     ("function", "call"),
-    [("fsync", 1), ("replace", 1), ("fsync", 3), ("replace", 2), ("rename", 1), ("chmod", 1)],
+    [("fsync", 1), ("replace", 1), ("fsync", 3), ("replace", 2), ("replace", 3), ("chmod", 1)],
 )
 @pytest.mark.parametrize(
     ("code", "reason"), [(errno.ENOSPC, "the disk is full"), (errno.EACCES, "not writable")]

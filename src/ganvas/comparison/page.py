@@ -16,10 +16,12 @@ from PIL import Image
 
 from ganvas.comparison.groups import Group
 from ganvas.comparison.panels import Curve, Style, panel, style_of
-from ganvas.comparison.runs import UNSET, RunRecord, number
+from ganvas.comparison.runs import UNSET, RunRecord
 from ganvas.comparison.spread import number_text
 from ganvas.comparison.table import Column
+from ganvas.errors import printable
 from ganvas.images import read_png
+from ganvas.rundir import number
 
 if TYPE_CHECKING:
     from ganvas.comparison.compare import Comparison
@@ -155,7 +157,7 @@ def _sheets(groups: Sequence[Group], styles: Sequence[Style]) -> list[list[Sheet
                 name = f"real images, {run.settings.get('data.name', UNSET)}"
                 of.append(_sheet(run.folder.reals, name, "", None, side))
             if samples := run.folder.samples():
-                note = f"seed {run.seed}, {samples[-1].stem}"
+                note = f"seed {run.seed}, {printable(samples[-1].stem)}"
                 of.append(_sheet(samples[-1], group.name, note, style, side))
     return [of for of in sets.values() if of]
 
@@ -164,7 +166,7 @@ def _sheet(path: Path, title: str, note: str, style: Style | None, side: int) ->
     try:
         picture = read_png(path)
     except OSError as error:
-        return Sheet(title, f"{path.name} cannot be read: {error}", style, "", 0, 0)
+        return Sheet(title, printable(f"{path.name} cannot be read: {error}"), style, "", 0, 0)
     if max(picture.size) > side:
         note = f"{note}, shrunk from {picture.width}x{picture.height}".removeprefix(", ")
         picture.thumbnail((side, side), Image.Resampling.LANCZOS)

@@ -9,6 +9,7 @@ from ganvas.comparison.groups import Group, telling
 from ganvas.comparison.runs import UNSET, RunRecord
 from ganvas.comparison.spread import LEAST_SEEDS
 from ganvas.comparison.table import Column
+from ganvas.errors import printable
 
 HARDWARE: Final = ("processor", "device", "threads")
 
@@ -37,6 +38,7 @@ def remarks(groups: Sequence[Group], columns: Sequence[Column], num_tests: int) 
     """The remarks, the most important first."""
     return [
         *_unlike(columns),
+        *_ended_badly(groups),
         *_not_measured(groups),
         *_stale(groups, columns),
         *_seeds(groups),
@@ -83,31 +85,55 @@ def _word(key: str, value: Any) -> str:
     return _WORDS[key].format(shown) if key in _WORDS else f"{key} {shown}"
 
 
+def _ended_badly(groups: Sequence[Group]) -> Iterator[str]:
+    for run in _runs(groups):
+        status = run.status
+        if not status:
+            continue
+        if status.state == "failed":
+            yield f"{run.name} failed: {printable(status.reason)}"
+        elif status.state == "silent":
+            yield f"{run.name} has been silent since {printable(status.time)}, on another machine"
+        elif status.state in ("killed", "stopped"):
+            yield f"{run.name} was {status.state}; go on with: ganvas train --resume {run.name}"
+
+
 def _not_measured(groups: Sequence[Group]) -> Iterator[str]:
     for run in _runs(groups):
         if run.rows:
             continue
-        if (run.folder.generator).is_dir():
-            yield f"{run.path} has not been measured; do it with: ganvas evaluate {run.path}"
+        if run.drawn_from is not None:
+            yield f"{run.name} has not been measured; do it with: ganvas evaluate {run.name}"
         else:
-            yield f"{run.path} has not been measured, and has no generator yet"
+            yield f"{run.name} has not been measured, and has no generator yet"
 
 
 def _stale(groups: Sequence[Group], columns: Sequence[Column]) -> Iterator[str]:
+    """Numbers of earlier generators, each with the command after which it says so no more."""
     for run in _runs(groups):
-        measured = [
-            point.images
-            for column in columns
-            if column.is_metric and column.which == "last"
-            for cell in column.cells
-            if (point := cell.points.get(run.path)) and point.images is not None
-        ]
-        trained = run.last("images")
-        if measured and trained is not None and min(measured) < trained:
+        if run.drawn_from is None or (run.status and run.status.state == "running"):
+            continue
+        older: dict[tuple[str, float], dict[str, None]] = {}
+        for column in columns:
+            points = column.curves.get(run.path, []) if column.is_metric else []
+            images = points[-1].images if points else None
+            if images is not None and images < run.drawn_from:
+                key = _options(column.protocol), images
+                older.setdefault(key, {})[column.metric] = None
+        for (options, images), metrics in older.items():
             yield (
-                f"{run.path} has numbers from after {min(measured):,.0f} images and was trained on "
-                f"to {trained:,.0f}; newer ones: ganvas evaluate {run.path}"
+                f"{run.name}: {', '.join(metrics)} after {images:,.0f} images, not of the newest "
+                f"generator, after {run.drawn_from:,.0f}; measure it with: "
+                f"ganvas evaluate {run.name} --metrics {','.join(metrics)}{options}"
             )
+
+
+def _options(protocol: Mapping[str, Any]) -> str:
+    """The options of `ganvas evaluate` besides the metric that lead to such a protocol."""
+    inception = " --features inception" if protocol.get("extractor") == "inception" else ""
+    split = "" if protocol.get("split") == "test" else " --split train"
+    seed = protocol.get("seed")
+    return f"{inception}{split}{f' --seed {seed}' if seed else ''}"
 
 
 def _seeds(groups: Sequence[Group]) -> Iterator[str]:
@@ -120,7 +146,7 @@ def _seeds(groups: Sequence[Group]) -> Iterator[str]:
     for group in groups:
         for run in group.runs:
             if run not in group.counted:
-                yield f"{run.path} repeats seed {run.seed}, so mean and spread leave it out"
+                yield f"{run.name} repeats seed {run.seed}, so mean and spread leave it out"
 
 
 def _tests(groups: Sequence[Group], num: int) -> Iterator[str]:

@@ -1,26 +1,24 @@
-"""Run folders as a comparison reads them: whatever of their files is there, from any version."""
+"""Runs as a comparison sees them: what their folders say, from any version, fit to be shown."""
 
 from __future__ import annotations
 
-import glob
-import json
-import os
 import re
-import tomllib
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from ganvas import config
 from ganvas.comparison.spread import number_text
 from ganvas.config import Length
-from ganvas.errors import UsageError
-from ganvas.rundir import RunFolder
+from ganvas.errors import printable
+from ganvas.rundir import Line, RunFolder, Status, find_runs
 
 UNSET = "unset"
+DEEPEST: Final = 20
+"""Tables in tables, beyond which nothing is read; ours have four."""
 
 
 @dataclass(frozen=True)
@@ -32,16 +30,21 @@ class RunRecord:
     """config.toml by dotted names; under data.sha256 what env.json says of the images."""
     environment: dict[str, Any]
     """env.json by dotted names."""
-    log: list[dict[str, Any]]
+    log: list[Line]
     """The lines of log.jsonl."""
     rows: list[dict[str, Any]]
     """The lines of metrics.jsonl."""
-    status: dict[str, Any] = field(default_factory=dict)
-    """status.json: how the run stands; empty if it was made before there was such a file."""
+    status: Status | None = None
+    """How the run is doing, as far as it can be believed; None in folders of older versions."""
 
     @property
     def path(self) -> str:
+        """The folder; `name` is how it is shown."""
         return str(self.folder.path)
+
+    @property
+    def name(self) -> str:
+        return printable(self.path)
 
     @property
     def recipe(self) -> str:
@@ -62,37 +65,49 @@ class RunRecord:
         """When the run was begun, in UTC, by the name of its first TensorBoard file."""
         names = [path.name for path in self.folder.path.glob("events.out.tfevents.*")]
         stamps = [int(m[1]) for n in names if (m := re.match(r"events\.out\.tfevents\.(\d+)", n))]
-        if not stamps:
-            return UNSET
-        return datetime.fromtimestamp(min(stamps), UTC).strftime("%Y-%m-%d %H:%M")
+        try:
+            return datetime.fromtimestamp(min(stamps), UTC).strftime("%Y-%m-%d %H:%M")
+        except (ValueError, OverflowError, OSError):
+            return UNSET  # no such file, or one with an odd name
 
     def last(self, key: str) -> float | None:
         """A value of the log's last line."""
-        return number(self.log[-1].get(key)) if self.log else None
+        return self.log[-1].get(key) if self.log else None
+
+    @cached_property
+    def drawn_from(self) -> float | None:
+        """Real images that the generator had been shown which the folder keeps as its newest."""
+        return self.folder.images_of(self.folder.generator)
 
     @property
     def finished(self) -> bool:
-        """Whether the run says so; otherwise, whether its log reaches the length in the settings.
-
-        The log cannot tell of a run by the clock, which ends before its minutes are over.
-        """
-        if self.status.get("state") in ("finished", "stopped", "failed"):
-            return bool(self.status["state"] == "finished")
+        """Whether the run came to its end: it says so, or its log has the length asked for."""
+        if self.status:
+            return self.status.state == "finished"
         done, whole, _ = self._progress
         return bool(whole) and done >= whole
 
+    def outgrew(self, images: float | None) -> bool:
+        """Whether the run ended with another generator than that after so many images."""
+        newest = self.drawn_from
+        return self.finished and images is not None and newest is not None and images < newest
+
     @property
     def state(self) -> str:
+        """'finished', 'killed at 3 of 10 epochs', and of older versions 'at 3 of 10 epochs'."""
         done, whole, unit = self._progress
-        if not self.log:
-            return "nothing logged"
+        word = self.status.state if self.status else ""
         if self.finished:
             return "finished"
-        return f"at {number_text(done)} of {number_text(whole)} {unit}"
+        if not self.log:
+            return f"{word}, nothing logged".removeprefix(", ")
+        if not whole:
+            return word or UNSET
+        return f"{word} at {number_text(done)} of {number_text(whole)} {unit}".strip()
 
     @property
     def _progress(self) -> tuple[float, float, str]:
-        """How much is done, of how much, in the unit of the run's length."""
+        """How far the log goes, the length that was asked for, and the unit of both."""
         try:
             length = Length.parse(self.settings.get("train.length"))
         except ValueError:
@@ -111,86 +126,27 @@ def read_runs(what: Sequence[str | Path]) -> list[RunRecord]:
     Raises:
         UsageError: there is no run, or its config.toml cannot be read.
     """
-    folders: dict[Path, Path] = {}
-    for given in what:
-        for path in _run_folders(given):
-            folders.setdefault(path.resolve(), path)
-    if not folders:
-        raise UsageError("compare: found no runs; name run folders, or a folder that holds some")
-    return [_read(RunFolder(path)) for path in folders.values()]
-
-
-def _run_folders(given: str | Path) -> list[Path]:
-    path = Path(given)
-    if not path.exists() and any(sign in str(given) for sign in "*?["):
-        matches = [Path(match) for match in sorted(glob.glob(str(given), recursive=True))]
-        found = [run for match in matches if match.is_dir() for run in _below(match)]
-        if not found:
-            raise UsageError(f"'{given}' matches no run folder (config.toml and log.jsonl)")
-        return found
-    if not path.is_dir():
-        raise UsageError(
-            f"'{given}' is not a folder; name run folders, or a folder that holds some"
-        )
-    found = _below(path)
-    if not found:
-        raise UsageError(
-            f"'{given}' is no run folder and there is none below it; "
-            "a run folder holds config.toml and log.jsonl"
-        )
-    return found
-
-
-def _below(folder: Path) -> list[Path]:
-    """The folder itself if it is a run, otherwise every run below it, in order of their names."""
-    runs = []
-    for place, folders, files in os.walk(folder, followlinks=False):
-        if {"config.toml", "log.jsonl"} <= set(files):
-            runs.append(Path(place))
-            folders.clear()
-        folders.sort()
-    return runs
+    return [_read(folder) for folder in find_runs(what)]
 
 
 def _read(folder: RunFolder) -> RunRecord:
-    try:
-        tables = tomllib.loads(folder.config.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise UsageError(f"'{folder.config}' cannot be read: {error}") from None
-    environment = dict(config.leaves(_object(folder.environment)))
-    plain = json.loads(json.dumps(tables, default=str))  # dates, which TOML has and JSON lacks
-    settings = dict(config.leaves(config.from_older(plain)))
+    settings = dict(config.leaves(config.from_older(_shown(folder.read_settings()))))
+    environment = dict(config.leaves(_shown(folder.read_environment())))
+    environment.pop("format", None)
     if "data.sha256" in environment:
         settings["data.sha256"] = str(environment["data.sha256"])[:12]
-    lines = _lines(folder.log), _lines(folder.metrics)
-    return RunRecord(folder, settings, environment, *lines, _object(folder.path / "status.json"))
+    rows = [_shown(row) for row in folder.read_metrics()]
+    return RunRecord(folder, settings, environment, folder.read_log(), rows, folder.judged_status())
 
 
-def _object(path: Path) -> dict[str, Any]:
-    """The JSON object in a file; empty if there is none."""
-    try:
-        record = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return record if isinstance(record, dict) else {}
-
-
-def _lines(path: Path) -> list[dict[str, Any]]:
-    """The JSON objects of a file, one a line; a line that a crash cut short is left out."""
-    lines = []
-    text = path.read_text(encoding="utf-8", errors="replace") if path.is_file() else ""
-    for line in text.split("\n"):
-        try:
-            value = json.loads(line)
-        except ValueError:
-            continue
-        if isinstance(value, dict):
-            lines.append(value)
-    return lines
-
-
-def number(value: object) -> float | None:
-    """A number as a float; None for anything else, infinite ones and those near it too."""
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return None
-    return float(value) if abs(value) < 1e300 else None
+def _shown(value: Any, depth: int = 0) -> Any:
+    """Plain values with every text in them printable: a folder may come from a stranger."""
+    if value is None or isinstance(value, int | float):
+        return value
+    if depth == DEEPEST:
+        return "…"
+    if isinstance(value, dict):
+        return {printable(key): _shown(item, depth + 1) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_shown(item, depth + 1) for item in value]
+    return printable(str(value))  # TOML has dates, which JSON and pages lack

@@ -10,11 +10,12 @@ from dataclasses import dataclass, field
 from typing import Any, Final, Literal, get_args
 
 from ganvas.comparison.groups import Group
-from ganvas.comparison.runs import RunRecord, number
+from ganvas.comparison.runs import RunRecord
 from ganvas.comparison.spread import Spread, number_text
 from ganvas.errors import UsageError
 from ganvas.metrics.inputs import Better
 from ganvas.registry import METRICS
+from ganvas.rundir import number
 
 Which = Literal["last", "best"]
 
@@ -47,7 +48,8 @@ class Cell:
     """A group's values in a column."""
 
     points: dict[str, Point]
-    """By the runs' paths; a run that was not measured so is not there."""
+    """By the runs' paths; a run that was not measured so is not there, nor a finished one whose
+    last generator was not."""
     spread: Spread | None
     """Over the runs that count; None if there are no values."""
 
@@ -61,7 +63,7 @@ class Column:
     value: str
     """Which of its numbers."""
     which: Which
-    """The last measurement of each run, or the best of several."""
+    """The measurement of each run's last generator, or the best of all."""
     better: Better | None
     """Where better values lie, if that is known."""
     protocol: dict[str, Any]
@@ -148,9 +150,10 @@ def columns_of(groups: Sequence[Group]) -> list[Column]:
                 known.floors += found.floors if known is not found else []
     columns = []
     for one in series.values():
-        columns.append(_column(one, groups, "last"))
-        if one.better and any(len(points) > 1 for points in one.points.values()):
-            columns.append(_column(one, groups, "best"))
+        columns.append(last := _column(one, groups, "last"))
+        if one.better:
+            best = _column(one, groups, "best")
+            columns += [best] if best.cells != last.cells else []  # that would say nothing new
     return _in_order(columns)
 
 
@@ -229,11 +232,14 @@ def _column(series: _Series, groups: Sequence[Group], which: Which) -> Column:
     }
     cells = []
     for group in groups:
-        points = {
-            run.path: curves[run.path][-1] if which == "last" else _best(curves[run.path], series)
-            for run in group.runs
-            if run.path in curves
-        }
+        points = {}
+        for run in group.runs:
+            if not (measured := curves.get(run.path)):
+                continue
+            if which == "best":
+                points[run.path] = _best(measured, series)
+            elif series.better is None or not run.outgrew(measured[-1].images):
+                points[run.path] = measured[-1]
         counted = [points[run.path].value for run in group.counted if run.path in points]
         cells.append(Cell(points, Spread.of(counted) if counted else None))
     return Column(

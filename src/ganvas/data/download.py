@@ -29,7 +29,7 @@ TIMEOUT: Final = (4.0, 30.0)
 MAX_MEMBER: Final = 200 << 20
 """The most bytes that a file in an archive may claim."""
 
-State = Literal["verified", "unverified", "corrupt"]
+FileState = Literal["verified", "unverified", "corrupt"]
 
 
 def user_cache() -> Path:
@@ -60,7 +60,7 @@ def find(source: Source, file: DataFile, root: Path | None) -> Path | None:
     return next((path for path in candidates if path.is_file()), None)
 
 
-def state(path: Path, file: DataFile) -> State:
+def state(path: Path, file: DataFile) -> FileState:
     """Whether a file that was found is the published one, by its SHA-256."""
     expected = _expected(path, file)
     if expected is None:

@@ -224,7 +224,10 @@ def _run_folder(what: Path) -> RunFolder:
 
 def _step(folder: RunFolder, run: Run, made: Generator) -> int | None:
     """The step at which the generator was saved, by the images that it had been shown."""
-    lengths = Lengths.of(run, int(folder.read_environment()["data"]["images"]))
+    images = folder.read_environment()["data"].get("images")
+    if not isinstance(images, int):
+        return None
+    lengths = Lengths.of(run, images)
     step = lengths.steps_for(made.images_seen)
     return step if lengths.images_at(step) == made.images_seen else None
 

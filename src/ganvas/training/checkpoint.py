@@ -19,7 +19,7 @@ from safetensors.torch import load_file, save
 from torch import Tensor
 
 from ganvas.errors import UsageError
-from ganvas.files import sync_folder, write_file, writing
+from ganvas.files import replace_folder, write_file
 from ganvas.training.state import State
 
 FORMAT: Final = 1
@@ -39,11 +39,7 @@ def save_checkpoint(state: State, folder: Path) -> None:
     try:
         write_file(aside / _WEIGHTS, weights)
         write_file(aside / _COUNTERS, json.dumps(counters, indent=1).encode())
-        with writing(folder):
-            if folder.exists():  # the same state, written before a crash or a resume
-                shutil.rmtree(folder)
-            os.rename(aside, folder)
-            sync_folder(folder.parent)
+        replace_folder(aside, folder)
     finally:
         shutil.rmtree(aside, ignore_errors=True)
 

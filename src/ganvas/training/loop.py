@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 import torch
 
@@ -22,6 +24,9 @@ from ganvas.training.progress import Reporter
 from ganvas.training.session import Session, open_session
 from ganvas.training.stopping import signals
 from ganvas.training.watchdog import Alarm, check_losses
+
+STATUS_SECONDS: Final = 2.0
+"""Least time between two looks at the run in its status.json."""
 
 
 @dataclass(frozen=True)
@@ -70,12 +75,12 @@ def fit(
         session = open_session(run, folder, reporter, device, data_root, resume, checkpoint)
         try:
             return _train(session, _ending(session, hooks, begun), reporter, hooks)
-        except (torch.OutOfMemoryError, MemoryError) as error:
-            raise RunError(_no_memory(run, error)) from error
-        except RuntimeError as error:
-            if isinstance(error, RunError) or "alloc" not in str(error):
+        except BaseException as error:
+            failure = _in_words(run, error)
+            records.write_status(session, "failed", reason=str(failure))
+            if failure is error:
                 raise
-            raise RunError(_no_memory(run, error)) from error
+            raise failure from error
         finally:
             reporter.stop()
             session.events.close()
@@ -93,6 +98,7 @@ def _train(session: Session, ending: Ending, reporter: Reporter, hooks: Hooks) -
     if run.train.cuda_graphs and (reason := obstacle(run)):
         reporter.warn(reason)
     began = clock() - state.seconds
+    told = -math.inf
     alarms: list[Alarm] = []
     last = ending.over()
 
@@ -105,6 +111,9 @@ def _train(session: Session, ending: Ending, reporter: Reporter, hooks: Hooks) -
 
             # what is due at this step
             due = clock()
+            if due - told >= STATUS_SECONDS:
+                records.write_status(session, "running", ending.total)
+                told = due
             if state.step % log_every == 0 or last:
                 wait_for(state.device)
                 with hooks.span("log"):
@@ -147,6 +156,7 @@ def _train(session: Session, ending: Ending, reporter: Reporter, hooks: Hooks) -
         raise RunError(
             f"stopped: {seen} (last good checkpoint: {good[-1] if good else 'none yet'})"
         )
+    records.write_status(session, "finished" if last else "stopped", ending.total)
     return Trained(
         folder.path,
         state.step,
@@ -176,9 +186,15 @@ def _ending(session: Session, hooks: Hooks, begun: float) -> Ending:
 # What the user is told
 
 
-def _no_memory(run: Run, error: Exception) -> str:
+def _in_words(run: Run, error: BaseException) -> BaseException:
+    """What ends a run, as a RunError where there is no memory left; otherwise as it is."""
+    is_memory = isinstance(error, torch.OutOfMemoryError | MemoryError)
+    if type(error) is RuntimeError and "alloc" in str(error):
+        is_memory = True  # what torch raises on a processor
+    if not is_memory:
+        return error
     reason = str(error).partition("\n")[0]
-    return f"out of memory: {reason}; lower --batch-size, which is {run.train.batch_size}"
+    return RunError(f"out of memory: {reason}; lower --batch-size, which is {run.train.batch_size}")
 
 
 def _headline(session: Session, total: int | None) -> str:

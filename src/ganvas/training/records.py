@@ -12,11 +12,31 @@ from ganvas.config import Run
 from ganvas.generator import draw_sheet, save_generator, snapshot
 from ganvas.images import grid, scale_for, to_float, write_png
 from ganvas.pixels import Pixels
+from ganvas.rundir import RunState, Status
 from ganvas.training.checkpoint import save_checkpoint
 from ganvas.training.players import inference
 from ganvas.training.session import Session
 from ganvas.training.state import is_finite
 from ganvas.training.watchdog import Alarm, check_samples
+
+
+def write_status(
+    session: Session, state: RunState, total: int | None = None, reason: str = ""
+) -> None:
+    """Say in status.json how the run is doing."""
+    step = session.state.step
+    images = session.lengths.images_at(step)
+    session.folder.write_status(
+        Status(
+            state=state,
+            step=step,
+            total=total,
+            images=images,
+            recipe=session.run.recipe,
+            reason=reason,
+            started=session.started,
+        )
+    )
 
 
 def write_log(session: Session, seconds: float) -> dict[str, float]:

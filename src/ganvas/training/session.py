@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +23,7 @@ from ganvas.errors import UsageError
 from ganvas.images import grid, scale_for, write_png
 from ganvas.pixels import ImageSet, Pixels, fingerprint
 from ganvas.protocols import takes_labels
-from ganvas.rundir import RunFolder
+from ganvas.rundir import RunFolder, now
 from ganvas.seeds import stream
 from ganvas.training.checkpoint import load_checkpoint
 from ganvas.training.compute.graph import check_device
@@ -58,6 +58,8 @@ class Session:
     logged: int
     """Up to this step the log is there already: the newest checkpoint's, on resuming."""
     evaluation: Evaluation
+    started: str = field(default_factory=now)
+    """When this sitting began."""
 
 
 def open_session(
@@ -86,7 +88,8 @@ def open_session(
         if folder.checkpoints():
             load_checkpoint(state, checkpoint or folder.checkpoints()[-1])
             logged = folder.step_of(folder.checkpoints()[-1])
-        folder.rewind(logged)
+        for remark in folder.rewind(logged):
+            reporter.warn(remark)
     else:
         folder.create(run, record)
     store = Store(data, device, with_labels=takes_labels(run.model))
@@ -133,10 +136,18 @@ def _check_last_batch(run: Run, lengths: Lengths, state: State) -> None:
 def _check_environment(folder: RunFolder, record: Mapping[str, Any], reporter: Reporter) -> None:
     """A run goes on only with the data that it began with."""
     before = folder.read_environment()
-    if before["data"]["sha256"] != record["data"]["sha256"]:
+    data = str(before["data"].get("sha256", ""))
+    if not data:
+        reporter.warn(
+            f"'{folder.environment}' does not say which images the run was trained on; "
+            "it is written anew, from this sitting"
+        )
+        folder.write_environment(record)
+        return
+    if data != record["data"]["sha256"]:
         raise UsageError(
             f"--resume: the images are not those that '{folder.path}' was trained on "
-            f"(SHA-256 {record['data']['sha256'][:12]}…, recorded {before['data']['sha256'][:12]}…)"
+            f"(SHA-256 {record['data']['sha256'][:12]}…, recorded {data[:12]}…)"
         )
     changed = [key for key in record if key != "data" and record[key] != before.get(key)]
     if changed:

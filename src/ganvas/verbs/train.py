@@ -146,7 +146,7 @@ def train(
 
     from rich.console import Console
 
-    from ganvas.rundir import RunFolder, next_folder
+    from ganvas.rundir import RunFolder, claim
     from ganvas.training.loop import fit
     from ganvas.training.progress import Live, Silent
 
@@ -154,9 +154,10 @@ def train(
     reporter = Live(console) if progress else Silent()
     root = Path(data_root) if data_root else None
     if resume is None:
-        folder = RunFolder(Path(outdir) if outdir else next_folder(run.recipe))
-        return fit(run, folder, reporter, root)
-    return fit(run, folder, reporter, root, resume=True, checkpoint=checkpoint)
+        with RunFolder(Path(outdir)).locked() if outdir else claim(run.recipe) as folder:
+            return fit(run, folder, reporter, root)
+    with folder.locked():
+        return fit(run, folder, reporter, root, resume=True, checkpoint=checkpoint)
 
 
 @verb
