@@ -85,7 +85,7 @@ def leavings(folder: Path) -> dict[str, Any]:
     for path in sorted(folder.rglob("*")):
         name = path.relative_to(folder).as_posix()
         if path.is_file() and not name.startswith(
-            ("events", "checkpoints", "log.jsonl", "env.json")
+            ("events", "checkpoints", "log.jsonl", "env.json", "status.json")
         ):
             found[name] = path.read_bytes()
     return found
@@ -108,6 +108,7 @@ def test_a_run_folder_is_complete(tiny_run: Path) -> None:
     assert len(events) == 1
     assert files - events == {
         "config.toml",
+        "status.json",
         "env.json",
         "log.jsonl",
         "reals.png",
