@@ -177,17 +177,19 @@ def evaluate(
     metrics: Annotated[
         str | None,
         typer.Option(
-            help="Of fd,kd,prdc,classes,parzen,1nn,1nn-labels,duplicates,memorisation; fid,kid,is "
-            "with --features inception.  "
-            "[default: fd,kd,prdc,classes,memorisation]"
+            help="Of fd,kd,prdc,classes,parzen,1nn,1nn-labels,duplicates,memorisation, as fd10k for "
+            "another --num.  [default: fd,kd,prdc,classes,memorisation]"
         ),
     ] = None,
     num: Annotated[int, typer.Option(help="Fakes, and as many reference images.")] = 10_000,
     split: Annotated[str, typer.Option(help="Reference images: test or train.")] = "test",
     seed: Annotated[int, typer.Option(help="The same seed gives the same numbers.")] = 0,
     features: Annotated[
-        str, typer.Option(help="auto, classifier, random, pixels or inception.")
+        str, typer.Option(help="classifier, random, pixels or inception.")
     ] = "auto",
+    settings: Annotated[
+        list[str] | None, typer.Option("--set", help="A metric's setting: metrics.prdc.k=3.")
+    ] = None,
     pairs: Annotated[
         Path | None, typer.Option(help="PNG of the fakes most like training images.")
     ] = None,
@@ -205,7 +207,8 @@ def evaluate(
         num=num,
         split=split,  # type: ignore[arg-type]  # checked there
         seed=seed,
-        features=features,  # type: ignore[arg-type]
+        features=features,
+        settings=settings or [],
         pairs=pairs,
         data_root=data_root,
         progress=True,

@@ -123,7 +123,7 @@ def test_losses_of_unlike_formulas_do_not_share_a_column(runs: Path) -> None:
         ({"resize": "data: bicubic to 8x8"}, "[1] resize none; [2] resize data: bicubic to 8x8"),
         ({"metric": "fd2k", "num_fake": 2000}, "[1] 1,000 fakes; [2] 2,000 fakes"),
         ({"num_reference": 60_000}, "[1] 1,000 reference images; [2] 60,000 reference"),
-        ({"settings": {"frechet": {"groups": 0}}}, "[1] frechet.groups 10; [2] frechet.groups 0"),
+        ({"settings": {"frechet": {"groups": 0}}}, "[1] fd.groups 10; [2] fd.groups 0"),
         ({"resize": None}, "[1] resize none; [2] resize unset"),
     ],
 )
@@ -426,7 +426,7 @@ def test_json_has_groups_columns_and_the_page(runs: Path, measure: Measure, cli:
     }
     column = found["columns"][-1]
     assert column["label"] == "fd1k" and column["better"] == "lower"
-    assert column["protocol"]["split"] == "test" and column["protocol"]["frechet.groups"] == 10
+    assert column["protocol"]["split"] == "test" and column["protocol"]["fd.groups"] == 10
     assert column["groups"][1]["mean"] == pytest.approx((2 + 2.1 + 2.3) / 3)
     assert column["groups"][1]["num"] == 3
     assert column["groups"][1]["runs"]["runs/ls-0"] == {"value": 2.0, "images": 192.0}

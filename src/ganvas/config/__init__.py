@@ -18,6 +18,7 @@ from ganvas.config.run import (
     component,
     diff,
     leaves,
+    metrics,
     save,
     to_tables,
 )
@@ -54,6 +55,7 @@ __all__ = [
     "diff",
     "leaves",
     "load",
+    "metrics",
     "override",
     "parse_setting",
     "read_recipe",

@@ -22,7 +22,8 @@ from ganvas.rundir import RunFolder
 from ganvas.seeds import stream
 from ganvas.training.compute.graph import check_device
 from ganvas.training.environment import environment
-from ganvas.training.monitor import Evaluation, make_plan
+from ganvas.training.monitor import Monitor
+from ganvas.training.plan import make_plan
 from ganvas.training.progress import Reporter
 from ganvas.training.state import State, load_checkpoint, new_state
 from ganvas.training.updates import Alternating
@@ -44,7 +45,7 @@ class Session:
     events: SummaryWriter
     logged: int
     """Up to this step the log is there already: the newest checkpoint's, on resuming."""
-    evaluation: Evaluation
+    evaluation: Monitor
 
 
 def open_session(
@@ -62,7 +63,8 @@ def open_session(
     lengths = Lengths.of(run, len(data))
     state = new_state(run, data.shape, device)
     _check_last_batch(run, lengths, state)
-    plan = make_plan(run, data, data_root)
+    plan = make_plan(run, data, data_root, device)
+    run = plan.run
     about_data = {"images": len(data), "shape": data.shape, "sha256": fingerprint(data.images)}
     record = environment(device, state.precision, about_data)
     logged = 0
@@ -91,7 +93,7 @@ def open_session(
         grid_latents=_grid_latents(run).to(device),
         events=events,
         logged=logged,
-        evaluation=Evaluation(run, folder, plan, lengths, state, events, logged),
+        evaluation=Monitor(run, folder, plan, lengths, state, events, logged),
     )
 
 

@@ -15,7 +15,7 @@ from ganvas.errors import UsageError
 from ganvas.registry import DATASETS, closest
 from ganvas.rundir import RunFolder, next_folder
 from ganvas.training.loop import Trained, fit
-from ganvas.training.monitor import wanted
+from ganvas.training.plan import as_begun, asked
 from ganvas.training.progress import Live, Silent
 
 DEFAULT_RECIPE: Final = "quickstart"
@@ -92,7 +92,9 @@ def train(
         raise UsageError(
             f"--outdir: found '{outdir}' with --resume; a run goes on in its own folder"
         )
-    changes = config.diff(config.load(folder.config), run)
+    begun = config.load(folder.config)
+    run = as_begun(run, begun)
+    changes = config.diff(begun, run)
     if changes:
         raise UsageError(
             f"--resume: the settings are not those of '{folder.path}': {'; '.join(changes)}; "
@@ -158,7 +160,7 @@ def resolve(
     lengths_set = [f"train.{name}" for name in config.LENGTHS]
     _at_most_one([key for key in lengths_set if key in dict(changes)])
     run = config.build(config.override(tables, changes))
-    if not wanted(run.evaluate) and every is not None:
+    if not asked(run.evaluate) and every is not None:
         raise UsageError(
             f"--every: found '{every}' where nothing is evaluated; give --evaluate too"
         )
