@@ -23,24 +23,30 @@ from ganvas.data.catalogue import open_dataset
 from ganvas.data.datasets import EMNISTLetters
 from ganvas.data.prepare import load_images
 from ganvas.files import write_file
-from ganvas.metrics import classifier
-from ganvas.metrics.classifier import Recipe
-from ganvas.metrics.features import Extractor
+from ganvas.metrics import cache
+from ganvas.metrics.extractors import classifier_net as classifier
+from ganvas.metrics.extractors.classifier import ClassifierView
+from ganvas.metrics.extractors.classifier_net import ClassifierTraining
+from ganvas.metrics.extractors.extractor import Extractor
 from ganvas.pixels import ImageSet, fingerprint
 
-RECIPES: dict[str, tuple[int, Recipe]] = {
-    "alphabet": (2, Recipe(turn=0, shear=0, shift=0)),  # it comes turned and moved
+RECIPES: dict[str, tuple[int, ClassifierTraining]] = {
+    "alphabet": (2, ClassifierTraining(turn=0, shear=0, shift=0)),  # it comes turned and moved
     "cifar10": (
         8,
-        Recipe(widths=(48, 160, 192), turn=0, scale=0, shear=0, shift=2 / 32, mirror=True),
+        ClassifierTraining(
+            widths=(48, 160, 192), turn=0, scale=0, shear=0, shift=2 / 32, mirror=True
+        ),
     ),
-    "digits": (80, Recipe(batch_size=64)),
-    "emnist-letters": (25, Recipe()),
+    "digits": (80, ClassifierTraining(batch_size=64)),
+    "emnist-letters": (25, ClassifierTraining()),
     "fashion-mnist": (
         10,
-        Recipe(widths=(32, 96, 160), turn=0, scale=0, shear=0, shift=1 / 28, mirror=True),
+        ClassifierTraining(
+            widths=(32, 96, 160), turn=0, scale=0, shear=0, shift=1 / 28, mirror=True
+        ),
     ),
-    "mnist": (6, Recipe()),
+    "mnist": (6, ClassifierTraining()),
 }
 """Passes over the training images, and how they are used."""
 HELD_OUT = 5
@@ -98,7 +104,8 @@ def main() -> None:
     written = classifier.from_bytes(
         content, train.shape, len(train.classes), "the classifier", recipe.widths
     )
-    extractor = Extractor.of_classifier(written, content, "classifier", train.shape, recipe.mirror)
+    view = ClassifierView(written, recipe.mirror)
+    extractor = Extractor("classifier", cache.sha256(content), view, train.shape)
     found = extractor(test.images)
     assert found.probabilities is not None
     accuracy = float(np.mean(found.probabilities.argmax(axis=1) == test.labels))
@@ -109,7 +116,7 @@ def main() -> None:
         "widths": list(recipe.widths),
         "mirrored": recipe.mirror,
         "parameters": sum(value.numel() for value in net.parameters()),
-        "sha256": classifier.sha256(content),
+        "sha256": cache.sha256(content),
         "accuracy": accuracy,
         "num_test": len(test),
         "tested_on": (

@@ -92,11 +92,11 @@ class Referee:
     def __init__(self, data: str) -> None:
         # Here alone, as everything else reads files and runs commands.
         from ganvas.data.catalogue import open_dataset
-        from ganvas.metrics import features
+        from ganvas.metrics.extractors import choice
         from ganvas.pixels import ImageSet
 
         nothing = ImageSet(np.zeros((2, 1, 28, 28), np.uint8))  # a bundled one needs no images
-        self._extractor = features.choose("classifier", open_dataset(data), nothing, None)
+        self._extractor = choice.choose("classifier", open_dataset(data), nothing, None)
         self.name = self._extractor.name
 
     def count(self, images: Pixels) -> dict[str, Any]:

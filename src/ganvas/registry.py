@@ -56,13 +56,18 @@ class Registry:
         self._package: Final = package
         self._classes: dict[str, type[Any]] = {}
         self._names: dict[type[Any], str] = {}
+        self._spellings: dict[str, str] = {}
         self._imported = False
 
-    def register(self, name: str) -> Callable[[type[T]], type[T]]:
+    def register(self, name: str, *spellings: str) -> Callable[[type[T]], type[T]]:
+        """Make a class known as `name`; it is found by other spellings of it too."""
+
         def add(cls: type[T]) -> type[T]:
-            assert name not in self._classes, f"two components named {name}"
+            for word in (name, *spellings):
+                assert word not in self._classes | self._spellings, f"two components named {word}"
             self._classes[name] = cls
             self._names[cls] = name
+            self._spellings |= dict.fromkeys(spellings, name)
             return cls
 
         return add
@@ -73,10 +78,15 @@ class Registry:
 
     def get(self, name: str) -> type[Any]:
         """The class registered as `name`; UsageError with the closest names if there is none."""
+        return self._classes[self.spelled(name)]
+
+    def spelled(self, name: str) -> str:
+        """The name that `name` is, or is another spelling of; UsageError as for `get`."""
         self._import_package()
+        name = self._spellings.get(name, name)
         if name not in self._classes:
             raise UsageError(f"unknown {self.family} '{name}': {closest(name, self._classes)}")
-        return self._classes[name]
+        return name
 
     def name_of(self, component: object) -> str:
         return self._names[type(component)]
@@ -98,3 +108,4 @@ UPDATES: Final = Registry("update rule", "ganvas.training.updates")
 LATENTS: Final = Registry("latent", "ganvas.latents")
 AUGMENTATIONS: Final = Registry("augmentation", "ganvas.augment")
 METRICS: Final = Registry("metric", "ganvas.metrics")
+EXTRACTORS: Final = Registry("feature extractor", "ganvas.metrics.extractors")

@@ -75,6 +75,8 @@ def test_a_run_that_was_cut_off_says_how_far_it_got(runs: Path) -> None:
     lines = log.read_text().splitlines(keepends=True)
     log.write_text("".join(lines[:2]) + lines[2][:30])
     (runs / "bce-1/log.jsonl").write_text("")
+    for name in ("bce-0", "bce-1"):  # as a version without status.json left them
+        (runs / name / "status.json").unlink()
     first, second = ganvas.compare([runs / "bce-0", runs / "bce-1"]).runs
     assert (first.state, first.finished) == ("at 1 of 3 epochs", False)
     assert (second.state, second.finished) == ("nothing logged", False)
@@ -167,7 +169,11 @@ def test_losses_of_unlike_formulas_do_not_share_a_column(runs: Path) -> None:
         (Status(state="finished"), "finished", ""),
         (Status(state="stopped"), "stopped at 1 of 3 epochs", "--resume runs/bce-0"),
         (Status(state="running"), "killed at 1 of 3 epochs", "--resume runs/bce-0"),
-        (Status(state="running", host="far"), "running at 1 of 3 epochs", ""),
+        (
+            Status(state="running", host="far", time="2999-01-01T00:00:00+00:00"),
+            "running at 1 of 3 epochs",
+            "",
+        ),
         (
             Status(state="running", host="far", time="2026-01-01T00:00:00+00:00"),
             "silent at 1 of 3 epochs",
@@ -239,7 +245,7 @@ def test_a_run_by_minutes_is_finished_when_it_says_so(runs: Path) -> None:
         ({"resize": "data: bicubic to 8x8"}, "[1] resize none; [2] resize data: bicubic to 8x8"),
         ({"metric": "fd2k", "num_fake": 2000}, "[1] 1,000 fakes; [2] 2,000 fakes"),
         ({"num_reference": 60_000}, "[1] 1,000 reference images; [2] 60,000 reference"),
-        ({"settings": {"frechet": {"groups": 0}}}, "[1] frechet.groups 10; [2] frechet.groups 0"),
+        ({"settings": {"frechet": {"groups": 0}}}, "[1] fd.groups 10; [2] fd.groups 0"),
         ({"resize": None}, "[1] resize none; [2] resize unset"),
     ],
 )
@@ -610,7 +616,7 @@ def test_json_has_groups_columns_and_the_page(runs: Path, measure: Measure, cli:
     }
     column = found["columns"][-1]
     assert column["label"] == "fd1k" and column["better"] == "lower"
-    assert column["protocol"]["split"] == "test" and column["protocol"]["frechet.groups"] == 10
+    assert column["protocol"]["split"] == "test" and column["protocol"]["fd.groups"] == 10
     assert column["groups"][1]["mean"] == pytest.approx((2 + 2.1 + 2.3) / 3)
     assert column["groups"][1]["num"] == 3
     assert column["groups"][1]["runs"]["runs/ls-0"] == {"value": 2.0, "images": 192.0}

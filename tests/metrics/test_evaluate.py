@@ -18,10 +18,13 @@ import ganvas
 from ganvas.data.datasets import Digits
 from ganvas.errors import UsageError
 from ganvas.images import read_png, write_png
-from ganvas.metrics import classifier, features
 from ganvas.metrics.evaluate import DEFAULT
-from ganvas.metrics.measures import MEASURES
+from ganvas.metrics.extractors import classifier_net
+from ganvas.metrics.extractors.extractor import Extractor
 from ganvas.metrics.rows import Row
+from ganvas.registry import METRICS
+
+MEASURES = METRICS.names()
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -44,7 +47,7 @@ def digits_npz(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def rows(digits_npz: Path) -> dict[str, Row]:
     """All metrics of the test digits against themselves, by short name."""
-    found = ganvas.evaluate(digits_npz, data="digits", metrics=list(MEASURES))
+    found = ganvas.evaluate(digits_npz, data="digits", metrics=MEASURES)
     return dict(zip(MEASURES, found, strict=True))
 
 
@@ -123,7 +126,7 @@ def test_the_protocol_is_complete(rows: dict[str, Row], metric: str) -> None:
     on_pixels = metric in ("parzen", "1nn-labels", "duplicates", "memorisation")
     assert row.extractor == ("pixels" if on_pixels else "classifier-digits")
     assert (row.extractor_accuracy is None) == on_pixels
-    assert row.settings
+    assert list(row.settings) == [metric]
     for key, (low, high) in row.intervals.items():
         assert low - 1e-9 <= row.values[key] <= high + 1e-9
     json.dumps(row.as_json(), allow_nan=False)
@@ -152,8 +155,7 @@ def test_the_reference_can_be_the_training_images(digits_npz: Path) -> None:
 
 def test_the_kernel_distance_has_the_mean_and_the_spread_of_subsets(rows: dict[str, Row]) -> None:
     row = rows["kd"]
-    assert row.settings.keys() == {"kernel-exact", "kernel"}
-    assert row.settings["kernel"]["subset_size"] == 149 and row.settings["kernel"]["subsets"] == 100
+    assert row.settings["kd"]["subset_size"] == 149 and row.settings["kd"]["subsets"] == 100
     # 100 subsets differ by the spread, hence their mean from the distance by a tenth of it
     assert row.floor["spread"] > 0
     error = abs(row.floor["subsets"] - row.floor["distance"])
@@ -163,11 +165,52 @@ def test_the_kernel_distance_has_the_mean_and_the_spread_of_subsets(rows: dict[s
 def test_metrics_on_pixels_train_no_classifier(
     labelled: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(classifier, "fit", None)  # would fail
+    monkeypatch.setattr(classifier_net, "fit", None)  # would fail
     images, names = Digits().load("train", None).images[:80], np.arange(80) % 2
     path = labelled("two.npz", images=images, labels=names)
     (row,) = ganvas.evaluate(path, data=path, metrics="duplicates", split="train")
     assert row.extractor == "pixels"
+
+
+# Names and settings
+
+
+def test_names_say_how_many_images(digits_npz: Path, rows: dict[str, Row]) -> None:
+    options = {"data": "digits", "num": 150}
+    found = ganvas.evaluate(digits_npz, metrics="fd299,prdc100,kernel,fd10k", **options)
+    assert [row.metric for row in found] == ["fd299", "prdc100", "kd150"]  # once
+    assert found[0] == rows["fd"]
+    assert found[1].num_fake == found[1].num_reference == 100
+    for row in found[1:]:  # as if each had been asked for alone
+        metric = row.metric.rstrip("0123456789")
+        (alone,) = ganvas.evaluate(digits_npz, data="digits", metrics=metric, num=row.num_fake)
+        assert row == alone
+
+
+def test_settings_of_a_metric(digits_npz: Path, rows: dict[str, Row]) -> None:
+    options = {"data": "digits", "metrics": "fd,prdc"}
+    found = ganvas.evaluate(digits_npz, settings=["metrics.prdc.k=3"], **options)
+    assert found[0] == rows["fd"]
+    assert found[1].settings == {"prdc": {"k": 3}} and rows["prdc"].settings == {"prdc": {"k": 5}}
+    assert found[1].floor != rows["prdc"].floor  # which is not that of another k, from the cache
+    assert found == ganvas.evaluate(digits_npz, settings={"metrics.prdc.k": 3}, **options)
+    spelled = ganvas.evaluate(digits_npz, settings=["metrics.frechet.groups=0"], **options)
+    assert spelled[0].settings == {"fd": {"groups": 0}} and not spelled[0].intervals
+
+
+def test_a_runs_own_settings_are_overridden(tiny_run: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    shutil.copytree(tiny_run, run)
+    with (run / "config.toml").open("a") as file:
+        file.write("[metrics.prdc]\nk = 3\n[metrics.kd]\nsubsets = 7\n")
+    options = {"metrics": "prdc,kd", "split": "train"}
+    found = [row.settings for row in ganvas.evaluate(run, **options)]
+    assert found[0]["prdc"]["k"] == 3 and found[1]["kd"]["subsets"] == 7
+    found = [
+        row.settings for row in ganvas.evaluate(run, settings={"metrics.kd.seed": 1}, **options)
+    ]
+    assert found[0]["prdc"]["k"] == 3
+    assert (found[1]["kd"]["subsets"], found[1]["kd"]["seed"]) == (7, 1)
 
 
 # Labelled fakes
@@ -236,7 +279,7 @@ def test_a_run_keeps_its_rows(
     reasons = {row.metric: row.reason for row in found if row.reason}
     assert reasons.keys() == {"classes32", "memorisation32"}
 
-    monkeypatch.setattr(features.Extractor, "__call__", None)  # would fail for real images
+    monkeypatch.setattr(Extractor, "__call__", None)  # would fail for real images
     with pytest.raises(TypeError):  # and does for the fakes, which are never kept
         ganvas.evaluate(run, split="train", metrics="fd")
 
@@ -268,9 +311,9 @@ def test_real_images_are_measured_once(
     digits_npz: Path, rows: dict[str, Row], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     passes = []
-    call = features.Extractor.__call__
+    call = Extractor.__call__
     monkeypatch.setattr(
-        features.Extractor, "__call__", lambda self, x: passes.append(len(x)) or call(self, x)
+        Extractor, "__call__", lambda self, x: passes.append(len(x)) or call(self, x)
     )
     ganvas.evaluate(digits_npz, data="digits", metrics="fd")
     assert passes == [299]  # the fakes alone
@@ -311,6 +354,14 @@ IMAGES = np.random.default_rng(0).integers(0, 256, (20, 28, 28), dtype=np.uint8)
         ({"images": IMAGES}, ["--metrics", "classes", "--features", "pixels"], "a classifier"),
         ({"images": IMAGES}, ["--features", "vgg"], "--features: found 'vgg'"),
         ({"images": IMAGES}, ["--split", "valid"], "--split: found 'valid'"),
+        ({"images": IMAGES}, ["--metrics", "fd1"], "--metrics: found 'fd1'; allowed: 2 images"),
+        ({"images": IMAGES}, ["--metrics", "prdc3"], "--metrics prdc3: real images: found 3"),
+        ({"images": IMAGES}, ["--set", "metrics.prdc.kk=3"], "did you mean k?"),
+        ({"images": IMAGES}, ["--set", "metrics.prdc.k=0"], "metrics.prdc.k: found 0"),
+        ({"images": IMAGES}, ["--set", "metrics.parzen.low=1"], "parzen is not measured"),
+        ({"images": IMAGES}, ["--set", "metrics.pdrc.k=3"], "unknown metric 'pdrc'"),
+        ({"images": IMAGES}, ["--set", "metrics.prdc=3"], "metrics.METRIC.SETTING=VALUE"),
+        ({"images": IMAGES}, ["--set", "train.epochs=3"], "allowed: metrics.METRIC.SETTING"),
         ({"images": IMAGES}, ["--num", "1"], "--num: found 1"),
         ({"images": IMAGES}, ["--split", "train", "--metrics", "parzen"], "use --split test"),
     ],

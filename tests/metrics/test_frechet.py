@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from measuring import error, measured, value
 
-from ganvas.metrics.frechet import FrechetDistance, Gaussian, Moments
+from ganvas.metrics import frechet
+from ganvas.metrics.frechet import FrechetDistance, Gaussian, Moments, distance
+from ganvas.metrics.metric import Views
 
 
 def gaussian(mean, covariance):
@@ -19,39 +22,37 @@ def random_gaussian(rng, dims):
 
 def test_equal_sets_are_at_distance_zero(rng):
     rows = rng.standard_normal((500, 20)) * np.logspace(-6, 3, 20) + 1e3
-    result = FrechetDistance().measure(rows, rows[::-1])
-    assert 0 <= result.distance < 1e-9 * rows.var(axis=0).sum()
+    found = value(FrechetDistance(), rows, rows[::-1])
+    assert 0 <= found < 1e-9 * rows.var(axis=0).sum()
 
 
 def test_closed_forms():
-    distance = FrechetDistance().distance
     shifted = distance(gaussian([0, 0], np.eye(2)), gaussian([3, 4], np.eye(2)))
-    assert shifted.distance == pytest.approx(25, abs=1e-12)
-    assert shifted.covariances == pytest.approx(0, abs=1e-12)
+    assert shifted == pytest.approx(25, abs=1e-12)
     # axis-parallel Gaussians: the sum of squared differences of their standard deviations
     wide = distance(gaussian([0, 0], np.diag([4, 9])), gaussian([0, 0], np.diag([1, 0])))
-    assert wide.distance == pytest.approx((2 - 1) ** 2 + 3**2, abs=1e-12)
+    assert wide == pytest.approx((2 - 1) ** 2 + 3**2, abs=1e-12)
     point = distance(gaussian([0, 0], np.zeros((2, 2))), gaussian([1, 0], np.diag([4, 9])))
-    assert point.distance == pytest.approx(1 + 13, abs=1e-12)
+    assert point == pytest.approx(1 + 13, abs=1e-12)
 
 
 def test_shifted_samples_come_near_the_closed_form(rng):
     real = rng.standard_normal((20_000, 3))
     fake = 2 * rng.standard_normal((20_000, 3)) + [1, 0, 0]
-    result = FrechetDistance().measure(real, fake)
-    assert result.distance == pytest.approx(1 + 3, abs=5 * result.error)
-    assert 0.005 < result.error < 0.1
+    found = measured(FrechetDistance(), real, fake)
+    assert found.values["distance"] == pytest.approx(1 + 3, abs=5 * error(found, "distance"))
+    assert 0.005 < error(found, "distance") < 0.1
 
 
 def test_error_is_the_spread_over_fresh_samples(rng):
     values, errors = [], []
     for _ in range(60):
         real, fake = rng.standard_normal((400, 4)), 1.5 * rng.standard_normal((400, 4))
-        result = FrechetDistance().measure(real, fake)
-        values.append(result.distance)
-        errors.append(result.error)
+        found = measured(FrechetDistance(), real, fake)
+        values.append(found.values["distance"])
+        errors.append(error(found, "distance"))
     assert np.mean(errors) == pytest.approx(np.std(values), rel=0.3)
-    assert FrechetDistance(groups=0).measure(real, fake).error is None
+    assert measured(FrechetDistance(groups=0), real, fake).intervals == {}
 
 
 @pytest.mark.parametrize("dims", [2, 32, 128])
@@ -65,20 +66,20 @@ def test_agrees_with_the_matrix_square_root(dims, rng):
         + np.trace(b.covariance)
         - 2 * np.trace(root).real
     )
-    assert FrechetDistance().distance(a, b).distance == pytest.approx(expected, rel=1e-9)
+    assert distance(a, b) == pytest.approx(expected, rel=1e-9)
 
 
 def test_agrees_with_eigenvalues_of_the_product(rng):
     a, b = random_gaussian(rng, 24), random_gaussian(rng, 24)
     root = np.sqrt(np.linalg.eigvals(a.covariance @ b.covariance).real).sum()
     expected = np.square(a.mean - b.mean).sum() + np.trace(a.covariance + b.covariance) - 2 * root
-    assert FrechetDistance().distance(a, b).distance == pytest.approx(expected, rel=1e-9)
-    assert FrechetDistance().distance(b, a).distance == pytest.approx(expected, rel=1e-9)
+    assert distance(a, b) == pytest.approx(expected, rel=1e-9)
+    assert distance(b, a) == pytest.approx(expected, rel=1e-9)
 
 
 def test_batches_change_nothing(rng):
     rows = rng.standard_normal((3000, 7)).astype(np.float32) + 100
-    whole = FrechetDistance().statistics(rows)
+    whole = Moments.of(rows)
     for size in (1, 7, 1024, 2999):
         moments = Moments(7)
         for start in range(0, len(rows), size):
@@ -91,6 +92,27 @@ def test_batches_change_nothing(rng):
 
 def test_moments_equal_numpy_far_from_zero(rng):
     rows = rng.standard_normal((2500, 5)) + 1e6
-    result = FrechetDistance().statistics(rows)
+    result = Moments.of(rows)
     np.testing.assert_allclose(result.mean, rows.mean(axis=0), rtol=1e-13)
     np.testing.assert_allclose(result.covariance, np.cov(rows.T), rtol=1e-8, atol=1e-9)
+
+
+@pytest.mark.parametrize(("num", "dims", "groups"), [(40, 3, 10), (39, 3, 0), (600, 513, 0)])
+def test_few_images_and_many_features_have_no_interval(num, dims, groups, rng):
+    rows = rng.standard_normal((num, dims))
+    assert FrechetDistance().fitted(Views(features=rows)) == FrechetDistance(groups=groups)
+    statistics = FrechetDistance().statistics(Views(features=rows))
+    assert len(statistics.without) == groups
+    assert FrechetDistance(groups=2).fitted(Views(features=rows)) == FrechetDistance(groups=2)
+
+
+def test_real_images_are_decomposed_once(rng, monkeypatch):
+    """22 Gaussians in all, those of the fakes alone for the next ones."""
+    calls = []
+    eigh = frechet.torch.linalg.eigh
+    monkeypatch.setattr(frechet.torch.linalg, "eigh", lambda x: calls.append(1) or eigh(x))
+    metric = FrechetDistance()
+    statistics = metric.statistics(Views(features=rng.standard_normal((90, 4))))
+    for expected in (22, 33):
+        metric.compare(statistics, Views(features=rng.standard_normal((90, 4))))
+        assert len(calls) == expected

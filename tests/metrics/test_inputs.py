@@ -5,15 +5,20 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from measuring import measured
 
 from ganvas.errors import UsageError
-from ganvas.metrics.classes import ClassifierScore, ClassShares
-from ganvas.metrics.frechet import FrechetDistance, Gaussian, Moments
+from ganvas.metrics.classes import ScoreAndShares
+from ganvas.metrics.duplicates import DuplicateRate
+from ganvas.metrics.frechet import FrechetDistance, Gaussian, Moments, distance
 from ganvas.metrics.inputs import features
-from ganvas.metrics.kernel import KernelDistance, KernelDistanceExact
-from ganvas.metrics.neighbours import DuplicateRate, Memorisation, NearestLabel, NearestTwoSample
+from ganvas.metrics.kernel import KernelDistance
+from ganvas.metrics.label_error import NearestLabel
+from ganvas.metrics.memorisation import Memorisation
+from ganvas.metrics.metric import Views
 from ganvas.metrics.parzen import ParzenLogLikelihood
 from ganvas.metrics.prdc import PrecisionRecallDensityCoverage
+from ganvas.metrics.two_sample import NearestTwoSample
 from ganvas.registry import METRICS
 
 ROWS = np.random.default_rng(0).random((60, 4))
@@ -21,11 +26,29 @@ LABELS = np.arange(60) % 3
 PAIRWISE = [
     FrechetDistance(groups=2),
     KernelDistance(subset_size=50, subsets=2),
-    KernelDistanceExact(),
     PrecisionRecallDensityCoverage(),
     NearestTwoSample(),
     DuplicateRate(),
 ]
+
+
+def labelled(fakes, real):
+    metric = NearestLabel()
+    statistics = metric.statistics(Views(pixels=ROWS, labels=real))
+    return metric.compare(statistics, Views(pixels=ROWS, labels=fakes))
+
+
+def trained(training, unseen):
+    return Memorisation().statistics(Views(training=training, unseen=unseen))
+
+
+def parzen(fakes, held_out, test, **settings):
+    metric = ParzenLogLikelihood(**{"num_held_out": 9} | settings)
+    return measured(metric, test, fakes, held_out=held_out)
+
+
+def score(given, **settings):
+    return ScoreAndShares(**settings).compare(None, Views(probabilities=given))
 
 
 def spoiled(value: float) -> np.ndarray:
@@ -37,9 +60,9 @@ def spoiled(value: float) -> np.ndarray:
 @pytest.mark.parametrize("metric", PAIRWISE, ids=METRICS.name_of)
 def test_takes_arrays_and_tensors_alike(metric):
     fake = ROWS[::-1] * 0.5
-    expected = metric.measure(ROWS, fake)
-    assert metric.measure(torch.from_numpy(ROWS), torch.from_numpy(fake.copy())) == expected
-    assert metric.measure(ROWS.reshape(60, 2, 2), fake) == expected
+    expected = measured(metric, ROWS, fake)
+    assert measured(metric, torch.from_numpy(ROWS), torch.from_numpy(fake.copy())) == expected
+    assert measured(metric, ROWS.reshape(60, 2, 2), fake) == expected
 
 
 @pytest.mark.parametrize("metric", PAIRWISE, ids=METRICS.name_of)
@@ -56,61 +79,56 @@ def test_takes_arrays_and_tensors_alike(metric):
 )
 def test_refuses_bad_features(metric, fake, message):
     with pytest.raises(UsageError, match=message):
-        metric.measure(ROWS, fake)
+        measured(metric, ROWS, fake)
+
+
+@pytest.mark.parametrize("name", METRICS.names())
+def test_refuses_views_without_what_it_needs(name):
+    metric = METRICS.get(name)()
+    with pytest.raises(UsageError, match="none given"):
+        metric.statistics(Views())
 
 
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda: FrechetDistance(groups=0).measure(ROWS, ROWS[:1]), "at least 2 are needed"),
-        (lambda: FrechetDistance(groups=20).measure(ROWS, ROWS), "at least 80 are needed"),
+        (lambda: measured(FrechetDistance(groups=0), ROWS, ROWS[:1]), "at least 2 are needed"),
+        (lambda: measured(FrechetDistance(groups=20), ROWS, ROWS), "at least 80 are needed"),
         (lambda: FrechetDistance(groups=1), "0 or at least 2 groups"),
         (lambda: Moments(3).update(ROWS), "found 4 numbers an image; 3 are expected"),
         (lambda: Moments(3).gaussian(), "found 0 images"),
         (
-            lambda: FrechetDistance().distance(
+            lambda: distance(
                 Gaussian(9, np.zeros(2), np.eye(2)), Gaussian(9, np.zeros(3), np.eye(3))
             ),
             "features of 2 and 3 numbers",
         ),
-        (lambda: KernelDistance().measure(ROWS, ROWS), "at least 1000 are needed"),
         (
-            lambda: PrecisionRecallDensityCoverage(k=60).measure(ROWS, ROWS),
+            lambda: measured(KernelDistance(subset_size=1000), ROWS, ROWS),
+            "at least 1000 are needed",
+        ),
+        (
+            lambda: measured(PrecisionRecallDensityCoverage(k=60), ROWS, ROWS),
             "found 60 images; at least 61 are needed",
         ),
-        (lambda: NearestTwoSample().measure(ROWS, ROWS[:50]), "found 50 and 60 real images"),
-        (lambda: DuplicateRate().measure(ROWS[:50], ROWS), "at most as many fakes"),
+        (lambda: measured(NearestTwoSample(), ROWS, ROWS[:50]), "found 50 and 60 real images"),
+        (lambda: measured(DuplicateRate(), ROWS[:50], ROWS), "at most as many fakes"),
+        (lambda: labelled(LABELS[:59], LABELS), "fake labels: found shape"),
+        (lambda: labelled(LABELS, LABELS / 2), "test labels: .* of float64; 60 whole numbers"),
+        (lambda: trained(ROWS[:1], ROWS), "training images: found 1 "),
+        (lambda: trained(ROWS, ROWS[:, :2]), "test images: found 2 numbers"),
+        (lambda: parzen(ROWS, ROWS, ROWS, num_held_out=1000), "held-out images: found 60 "),
+        (lambda: parzen(2 * ROWS - 1, ROWS, ROWS), r"fake images: found pixels from -0.99\d* to"),
+        (lambda: parzen(ROWS, ROWS, ROWS[:, :2]), "held-out images: found 4 numbers"),
+        (lambda: parzen(ROWS, ROWS, ROWS, low=2.0), "parzen.high: found 1.0"),
+        (lambda: score(ROWS), "give softmax probabilities, not logits"),
+        (lambda: score(np.ones((60, 1))), "found one class"),
+        (lambda: score(np.eye(9), splits=99), "found 9 images; at least 99"),
         (
-            lambda: NearestLabel().measure(ROWS, LABELS[:59], ROWS, LABELS),
-            "fake labels: found shape",
-        ),
-        (
-            lambda: NearestLabel().measure(ROWS, LABELS, ROWS, LABELS / 2),
-            "test labels: .* of float64; 60 whole numbers",
-        ),
-        (lambda: Memorisation().measure(ROWS[:1], ROWS, ROWS), "training images: found 1 "),
-        (lambda: Memorisation().measure(ROWS, ROWS[:, :2], ROWS), "test images: found 2 numbers"),
-        (lambda: ParzenLogLikelihood().measure(ROWS, ROWS, ROWS), "held-out images: found 60 "),
-        (
-            lambda: ParzenLogLikelihood(num_held_out=9).measure(2 * ROWS - 1, ROWS, ROWS),
-            r"samples: found pixels from -0.99\d* to",
-        ),
-        (
-            lambda: ParzenLogLikelihood(num_held_out=9).measure(ROWS, ROWS, ROWS[:, :2]),
-            "test images: found 2 numbers",
-        ),
-        (
-            lambda: ParzenLogLikelihood(num_held_out=9, low=2.0).measure(ROWS, ROWS, ROWS),
-            "parzen.high: found 1.0",
-        ),
-        (lambda: ClassifierScore().measure(ROWS), "give softmax probabilities, not logits"),
-        (lambda: ClassifierScore().measure(np.ones((60, 1))), "found one class"),
-        (lambda: ClassifierScore(splits=99).measure(np.eye(9)), "found 9 images; at least 99"),
-        (
-            lambda: ClassShares().measure(np.eye(3), np.eye(4)),
+            lambda: measured(ScoreAndShares(splits=1), np.eye(3), np.eye(4)),
             "found 4 classes, 3 for real images",
         ),
-        (lambda: ClassShares().measure(np.eye(3)[:2], np.eye(3)), "in 1 of 3 classes"),
+        (lambda: measured(ScoreAndShares(), np.eye(3)[:2], np.eye(3)), "in 1 of 3 classes"),
     ],
 )
 def test_refuses_what_a_metric_cannot_use(call, message):
@@ -126,9 +144,9 @@ def test_features_keep_their_precision_and_grey_levels():
     assert grey.max() == 255
 
 
-def test_every_metric_is_registered_and_says_what_is_better():
-    for name in METRICS.names():
-        metric = METRICS.get(name)()
-        assert metric == METRICS.get(name)()
-        assert type(metric).__doc__
-        assert set(metric.better.values()) <= {"higher", "lower", "half"}
+@pytest.mark.parametrize("name", METRICS.names())
+def test_every_metric_says_what_it_is(name):
+    metric = METRICS.get(name)()
+    assert metric == METRICS.get(name)() and hash(metric) == hash(METRICS.get(name)())
+    assert type(metric).__doc__
+    assert metric.needs and set(metric.better.values()) <= {"higher", "lower", "half"}

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from measuring import error, measured, value
 
 from ganvas.metrics import kernel
-from ganvas.metrics.kernel import KernelDistance, KernelDistanceExact
+from ganvas.metrics.kernel import KernelDistance
+from ganvas.metrics.metric import Views
 
 
 def plain_distance(x, y, degree=3, gamma=None, coef=1.0):
@@ -31,43 +33,51 @@ def sets(rng):
 
 @pytest.mark.parametrize("options", [{}, {"degree": 1}, {"degree": 2, "gamma": 0.7, "coef": 0.0}])
 def test_exact_equals_the_sum_over_pairs(sets, options):
-    result = KernelDistanceExact(**options).measure(*sets)
-    assert result.distance == pytest.approx(plain_distance(*sets, **options), rel=1e-10)
+    assert value(KernelDistance(**options), *sets) == pytest.approx(
+        plain_distance(*sets, **options), rel=1e-10
+    )
 
 
 def test_one_subset_of_all_images_is_the_exact_distance(sets):
     x, y = sets[0], sets[1][:230]
-    result = KernelDistance(subsets=1, subset_size=230).measure(x, y)
-    assert result.distance == pytest.approx(plain_distance(x, y), rel=1e-10)
-    assert result.spread == 0
+    found = measured(KernelDistance(subsets=1, subset_size=230), x, y).values
+    assert found["subsets"] == pytest.approx(plain_distance(x, y), rel=1e-10)
+    assert found["spread"] == 0
 
 
 def test_block_size_changes_nothing(sets, monkeypatch):
     metric = KernelDistance(subset_size=100, subsets=5)
-    exact, drawn = KernelDistanceExact().measure(*sets), metric.measure(*sets)
+    expected = measured(metric, *sets)
     for size in (200_000, 20_000):  # 2 subsets at once, 25 rows of one subset
         monkeypatch.setattr(kernel, "BLOCK_BYTES", size)
-        result = KernelDistanceExact().measure(*sets)
-        assert result.distance == pytest.approx(exact.distance, rel=1e-11)
-        assert result.error == pytest.approx(exact.error, rel=1e-11)
-        result = metric.measure(*sets)
-        assert result.distance == pytest.approx(drawn.distance, rel=1e-11)
-        assert result.spread == pytest.approx(drawn.spread, rel=1e-11)
+        found = measured(metric, *sets)
+        assert found.values == pytest.approx(expected.values, rel=1e-11)
+        assert found.intervals["distance"] == pytest.approx(expected.intervals["distance"])
 
 
 def test_subsets_estimate_the_exact_distance(sets):
-    exact = KernelDistanceExact().measure(*sets)
-    result = KernelDistance(subset_size=100, subsets=200).measure(*sets)
-    assert result.distance == pytest.approx(exact.distance, abs=5 * result.spread / 200**0.5)
-    assert result == KernelDistance(subset_size=100, subsets=200).measure(*sets)
-    assert result != KernelDistance(subset_size=100, subsets=200, seed=1).measure(*sets)
+    metric = KernelDistance(subset_size=100, subsets=200)
+    found = measured(metric, *sets)
+    exact, spread = found.values["distance"], found.values["spread"]
+    assert found.values["subsets"] == pytest.approx(exact, abs=5 * spread / 200**0.5)
+    assert found == measured(metric, *sets)
+    other = measured(KernelDistance(subset_size=100, subsets=200, seed=1), *sets)
+    assert found.values["subsets"] != other.values["subsets"]
+    assert found.values["distance"] == other.values["distance"]
+
+
+@pytest.mark.parametrize(("num", "size"), [(2100, 1000), (230, 115), (4, 2), (3, None)])
+def test_a_subset_has_at_most_half_of_the_images(num, size, rng):
+    real = Views(features=rng.standard_normal((num, 2)))
+    assert KernelDistance().fitted(real) == KernelDistance(subset_size=size)
+    if num < 100:
+        values = measured(KernelDistance(), real.features, real.features + 1).values
+        assert list(values) == ["distance", "subsets", "spread"][: 1 if size is None else 3]
 
 
 def test_equal_distributions_are_at_zero_on_average(rng):
     values = [
-        KernelDistanceExact()
-        .measure(rng.standard_normal((50, 5)), rng.standard_normal((40, 5)))
-        .distance
+        value(KernelDistance(subsets=1), rng.standard_normal((50, 5)), rng.standard_normal((40, 5)))
         for _ in range(300)
     ]
     assert abs(np.mean(values)) < 4 * np.std(values) / 300**0.5
@@ -76,10 +86,14 @@ def test_equal_distributions_are_at_zero_on_average(rng):
 
 def test_error_is_the_spread_over_fresh_samples(rng):
     results = [
-        KernelDistanceExact().measure(
-            rng.standard_normal((150, 5)), rng.standard_normal((100, 5)) + 1
+        measured(
+            KernelDistance(subsets=1),
+            rng.standard_normal((150, 5)),
+            rng.standard_normal((100, 5)) + 1,
         )
         for _ in range(200)
     ]
-    spread = np.std([result.distance for result in results])
-    assert np.mean([result.error for result in results]) == pytest.approx(spread, rel=0.2)
+    spread = np.std([found.values["distance"] for found in results])
+    assert np.mean([error(found, "distance") for found in results]) == pytest.approx(
+        spread, rel=0.2
+    )

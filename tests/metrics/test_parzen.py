@@ -6,9 +6,14 @@ import math
 
 import numpy as np
 import pytest
+from measuring import error, measured
 
 from ganvas.metrics import parzen
 from ganvas.metrics.parzen import ParzenLogLikelihood, log_likelihoods
+
+
+def likelihood(metric, samples, held_out, test):
+    return measured(metric, test, samples, held_out=held_out)
 
 
 def plain_log_likelihood(samples, x, sigma):
@@ -40,22 +45,23 @@ def test_a_single_gaussian_is_found(rng):
     """Samples at one point, images at a spread of 0.129 around it: sigma near that spread."""
     samples = np.full((50, 64), 0.5)
     images = np.clip(0.5 + 0.129 * rng.standard_normal((400, 64)), 0, 1)
-    result = ParzenLogLikelihood(num_held_out=200).measure(samples, images[:200], images[200:])
-    assert result.sigma == pytest.approx(10 ** (-1 + 1 / 9))
-    values = log_likelihoods(samples, images[200:], np.array([result.sigma]))[0]
-    assert result.log_likelihood == pytest.approx(values.mean())
-    assert result.error == pytest.approx(values.std() / math.sqrt(200))
+    found = likelihood(ParzenLogLikelihood(num_held_out=200), samples, images[:200], images[200:])
+    sigma = found.values["sigma"]
+    assert sigma == pytest.approx(10 ** (-1 + 1 / 9))
+    values = log_likelihoods(samples, images[200:], np.array([sigma]))[0]
+    assert found.values["log_likelihood"] == pytest.approx(values.mean())
+    assert error(found, "log_likelihood") == pytest.approx(values.std() / math.sqrt(200))
 
 
 def test_only_the_first_held_out_images_choose(rng):
     samples, test = rng.random((50, 16)), rng.random((30, 16))
     held_out = np.concatenate([np.tile(samples, (2, 1)), rng.random((900, 16))])
     metric = ParzenLogLikelihood(num_held_out=100)
-    assert metric.measure(samples, held_out, test).sigma == 0.1
-    assert metric.measure(samples, held_out[::-1], test).sigma > 0.1
+    assert likelihood(metric, samples, held_out, test).values["sigma"] == 0.1
+    assert likelihood(metric, samples, held_out[::-1], test).values["sigma"] > 0.1
 
 
 def test_uint8_and_floats_agree(rng):
     images = rng.integers(0, 256, (3, 60, 1, 4, 4), dtype=np.uint8)
     metric = ParzenLogLikelihood(num_held_out=60)
-    assert metric.measure(*images) == metric.measure(*(images / 255.0))
+    assert likelihood(metric, *images) == likelihood(metric, *(images / 255.0))

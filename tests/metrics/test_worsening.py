@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from typing import NamedTuple
 
 import numpy as np
 import pytest
+from measuring import measured
 from numpy.typing import NDArray
 
-from ganvas.metrics.classes import ClassifierScore, ClassShares
+from ganvas.metrics.classes import ScoreAndShares
+from ganvas.metrics.duplicates import DuplicateRate
 from ganvas.metrics.frechet import FrechetDistance
-from ganvas.metrics.kernel import KernelDistance, KernelDistanceExact
-from ganvas.metrics.neighbours import DuplicateRate, Memorisation, NearestLabel, NearestTwoSample
+from ganvas.metrics.kernel import KernelDistance
+from ganvas.metrics.label_error import NearestLabel
+from ganvas.metrics.memorisation import Memorisation
+from ganvas.metrics.metric import Views
 from ganvas.metrics.parzen import ParzenLogLikelihood
 from ganvas.metrics.prdc import PrecisionRecallDensityCoverage
+from ganvas.metrics.two_sample import NearestTwoSample
 
 linear_model = pytest.importorskip("sklearn.linear_model")
 ndimage = pytest.importorskip("scipy.ndimage")
@@ -80,7 +84,7 @@ FAULTS = [noise, blur, dropped_classes, duplicates]
 OF_FEATURES = {
     "fd": (FrechetDistance(groups=0), "distance", FAULTS),
     "kd": (KERNEL, "distance", FAULTS),
-    "kd-exact": (KernelDistanceExact(), "distance", FAULTS),
+    "kd-subsets": (KERNEL, "subsets", FAULTS),
     "precision": (PRDC, "precision", [noise]),
     "density": (PRDC, "density", [noise]),
     "recall": (
@@ -96,10 +100,11 @@ OF_FEATURES = {
 
 
 def worsens(metric, key, results):
-    values = [asdict(result)[key] for result in results]
-    if metric.better[key] == "half":
+    values = [result.values[key] for result in results]
+    better = metric.better["distance" if key == "subsets" else key]
+    if better == "half":
         values = [abs(value - 0.5) for value in values]
-    steps = np.diff(values) * (-1 if metric.better[key] == "higher" else 1)
+    steps = np.diff(values) * (-1 if better == "higher" else 1)
     assert (steps >= 0).all(), values
     assert values[-1] != values[0], values
 
@@ -116,7 +121,8 @@ def test_feature_metrics_worsen(name, fault, digits, tools):
     rows = Tools.pixels if isinstance(metric, DuplicateRate) else tools.features
     real = rows(digits.real)
     results = [
-        metric.measure(real, rows(fault(digits, strength)[0])) for strength in range(STRENGTHS + 1)
+        measured(metric, real, rows(fault(digits, strength)[0]))
+        for strength in range(STRENGTHS + 1)
     ]
     worsens(metric, key, results)
 
@@ -124,8 +130,11 @@ def test_feature_metrics_worsen(name, fault, digits, tools):
 @pytest.mark.parametrize("fault", FAULTS)
 def test_parzen_worsens(fault, digits):
     results = [
-        PARZEN.measure(
-            np.clip(fault(digits, strength)[0], 0, 1), digits.real[:400], digits.real[400:]
+        measured(
+            PARZEN,
+            digits.real[400:],
+            np.clip(fault(digits, strength)[0], 0, 1),
+            held_out=digits.real[:400],
         )
         for strength in range(STRENGTHS + 1)
     ]
@@ -134,18 +143,21 @@ def test_parzen_worsens(fault, digits):
 
 @pytest.mark.parametrize("fault", FAULTS)
 def test_label_error_worsens(fault, digits):
-    results = [
-        NearestLabel().measure(*fault(digits, strength), digits.real, digits.real_labels)
-        for strength in range(STRENGTHS + 1)
-    ]
-    worsens(NearestLabel(), "error", results)
+    metric = NearestLabel()
+    statistics = metric.statistics(Views(pixels=digits.real, labels=digits.real_labels))
+    results = []
+    for strength in range(STRENGTHS + 1):
+        fakes, labels = fault(digits, strength)
+        results.append(metric.compare(statistics, Views(pixels=fakes, labels=labels)))
+    worsens(metric, "error", results)
 
 
 @pytest.mark.parametrize("fault", [light_noise, blur, dropped_classes])
 def test_classifier_score_worsens(fault, digits, tools):
-    metric = ClassifierScore(splits=1)
+    metric = ScoreAndShares(splits=1)
+    real = tools.probabilities(digits.real)
     results = [
-        metric.measure(tools.probabilities(fault(digits, strength)[0]))
+        measured(metric, real, tools.probabilities(fault(digits, strength)[0]))
         for strength in range(STRENGTHS + 1)
     ]
     worsens(metric, "score", results)
@@ -153,10 +165,10 @@ def test_classifier_score_worsens(fault, digits, tools):
 
 @pytest.mark.parametrize("key", ["kl", "classes_hit"])
 def test_class_shares_worsen(key, digits, tools):
-    metric = ClassShares(confidence=0.5, hits=9)
+    metric = ScoreAndShares(confidence=0.5, hits=9)
     real = tools.probabilities(digits.real)
     results = [
-        metric.measure(real, tools.probabilities(dropped_classes(digits, strength)[0]))
+        measured(metric, real, tools.probabilities(dropped_classes(digits, strength)[0]))
         for strength in range(STRENGTHS + 1)
     ]
     worsens(metric, key, results)
@@ -166,11 +178,12 @@ def test_memorisation_worsens(digits):
     """More and more fakes are training images with a little noise."""
     metric = Memorisation()
     draws = 0.01 * np.random.default_rng(1).standard_normal(digits.fake.shape)
+    statistics = metric.statistics(Views(training=digits.real, unseen=digits.fake[448:]))
     results = []
     for strength in range(STRENGTHS + 1):
         fake = digits.fake[:448].copy()
         num = 80 * strength
         fake[:num] = digits.real[:num] + draws[:num]
-        results.append(metric.measure(digits.real, digits.fake[448:], fake))
+        results.append(metric.compare(statistics, Views(pixels=fake)))
     worsens(metric, "copied", results)
-    assert (np.diff([result.closer for result in results]) > 0.05).all()
+    assert (np.diff([result.values["closer"] for result in results]) > 0.05).all()

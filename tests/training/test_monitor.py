@@ -1,4 +1,4 @@
-"""Evaluation during training: it changes nothing, says what `evaluate` says, keeps the best."""
+"""Monitor during training: it changes nothing, says what `evaluate` says, keeps the best."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-import numpy as np
 import platformdirs
 import pytest
 import torch
@@ -20,19 +19,17 @@ from safetensors.torch import load_file
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 import ganvas
-from ganvas import config
 from ganvas.config import Evaluate, Length
-from ganvas.data.prepare import load_images
 from ganvas.errors import RunError
 from ganvas.generator import load
-from ganvas.metrics import classifier
+from ganvas.metrics import reference
 from ganvas.metrics.rows import Row
 from ganvas.rundir import RunFolder
-from ganvas.training import loop, records
-from ganvas.training import monitor as evaluation
+from ganvas.training import loop, monitor, records
 from ganvas.training.compute.graph import Steps
 from ganvas.training.hooks import Hooks
-from ganvas.training.monitor import Deciding, Evaluation, Plan, make_plan, usual_count, wanted
+from ganvas.training.monitor import Monitor
+from ganvas.training.plan import Criterion, Plan
 
 Train = Callable[..., Any]
 
@@ -68,7 +65,7 @@ def contents(folder: Path) -> dict[str, bytes]:
 
 def scored(monkeypatch: pytest.MonkeyPatch, scores: dict[int, float]) -> None:
     """Decide by these scores of the steps."""
-    monkeypatch.setattr(Deciding, "score", lambda self, rows: scores[rows[0].step])
+    monkeypatch.setattr(Criterion, "score", lambda self, rows: scores[rows[0].step])
 
 
 # It changes nothing, and says what `ganvas evaluate` says
@@ -172,10 +169,10 @@ def test_auto_stays_under_its_share_of_the_time(
     step: int, seconds: float, spent: float, cost: float, due: bool
 ) -> None:
     """Of 100 steps of 10 s each, in epochs of 10 steps."""
-    found = Evaluation.__new__(Evaluation)
+    found = Monitor.__new__(Monitor)
     train = SimpleNamespace(length=Length(10, "epochs"))
     found.run = SimpleNamespace(evaluate=Evaluate(), train=train)  # type: ignore[assignment]
-    found.plan = Plan(tasks=(None,))  # type: ignore[arg-type]
+    found.plan = Plan(None, tasks=(None,))  # type: ignore[arg-type]
     found.lengths = SimpleNamespace(steps_per_epoch=10)  # type: ignore[assignment]
     found.state = SimpleNamespace(step=step, evaluation_seconds=spent)  # type: ignore[assignment]
     found.logged, found._cost = 0, cost
@@ -190,34 +187,17 @@ def test_time_for_evaluation_is_no_training_time(
 ) -> None:
     """By a clock that only evaluations move, 10 s each."""
     clock = SimpleNamespace(now=100.0)
-    measure = Evaluation.measure
+    measure = Monitor.measure
 
-    def slow(self: Evaluation, reporter: Any) -> bool:
+    def slow(self: Monitor, reporter: Any) -> bool:
         before, clock.now = clock.now, clock.now + 10
         assert self.state.seconds == 0 and before >= 100
         return measure(self, reporter)
 
     monkeypatch.setattr(loop, "Hooks", lambda: Hooks(clock=lambda: clock.now))
-    monkeypatch.setattr(Evaluation, "measure", slow)
+    monkeypatch.setattr(Monitor, "measure", slow)
     assert train_tiny(tmp_path / "run", **measuring("fd10")).seconds == 0
     assert {line["seconds"] for line in RunFolder(tmp_path / "run").read_log()} == {0}
-
-
-@pytest.mark.parametrize(
-    ("length", "num_images", "count"),
-    [
-        ({"train.length": "200000 images"}, 9, 2_000),
-        ({"train.length": "199999 images"}, 9, 1_000),
-        ({"train.length": "5 epochs"}, 60_000, 2_000),
-        ({"train.length": "1 epoch"}, 60_000, 500),
-        ({"train.length": "1 epoch"}, 100, 200),
-    ],
-)
-def test_a_short_run_measures_fewer_images(
-    length: dict[str, int], num_images: int, count: int
-) -> None:
-    tables = config.override(config.read_recipe("quickstart").tables, list(length.items()))
-    assert usual_count(config.build(tables), num_images) == count
 
 
 # The best
@@ -237,65 +217,6 @@ def test_the_best_generator_is_kept_and_its_checkpoint_too(
     for key, value in load(folder.best).net.state_dict().items():
         assert torch.equal(value, kept[f"G.{key}"]), key
     assert len(ganvas.sample(folder.best, num=3, npz=tmp_path / "x.npz")) == 3
-
-
-@pytest.mark.parametrize(
-    ("better", "values", "order"),
-    [("lower", [3, 1, 2], [1, 2, 0]), ("higher", [3, 1, 2], [0, 2, 1]),
-     ("half", [0.1, 0.6, math.nan], [1, 0, 2])],
-)  # fmt: skip
-def test_better_has_a_direction(better: Any, values: list[float], order: list[int]) -> None:
-    decides = Deciding("fd2k", "distance", better)
-    blank = SimpleNamespace(metric="fd2k")
-    scores = [
-        decides.score([SimpleNamespace(**vars(blank), values={"distance": v})])  # type: ignore[list-item]
-        for v in values
-    ]
-    assert sorted(range(len(values)), key=lambda i: -scores[i]) == order
-
-
-@pytest.mark.parametrize(
-    ("metrics", "best", "expected"),
-    [
-        ("prdc10,fd10", "", ("prdc10", "precision", "higher")),
-        ("prdc10,fd10", "fd", ("fd10", "distance", "lower")),
-        ("fd10,prdc10", "prdc.coverage", ("prdc10", "coverage", "higher")),
-        ("1nn10", "", ("1nn10", "accuracy", "half")),
-        ("kd", "", ("kd32", "distance", "lower")),
-        ("fd500,fd9000", "", ("fd32", "distance", "lower")),
-    ],
-)
-def test_which_value_decides(
-    metrics: str, best: str, expected: tuple[str, ...], tiny_settings: dict[str, Any]
-) -> None:
-    plan = plan_of(tiny_settings | {"evaluate.metrics": metrics, "evaluate.best": best})
-    assert plan.deciding == Deciding(*expected)  # type: ignore[arg-type]
-
-
-def plan_of(settings: dict[str, Any]) -> Plan:
-    tables = config.override(config.read_recipe("cs231n-vanilla").tables, list(settings.items()))
-    del tables["preprocess"]
-    run = config.build(tables)
-    return make_plan(run, load_images(run.data, run.preprocess), None)
-
-
-def test_what_is_lowered_or_looked_at_by_a_random_net_is_said(
-    tiny_settings: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A classifier is trained on labelled images only where that is asked for."""
-    monkeypatch.setattr(classifier, "fit", None)
-    images = np.random.default_rng(0).integers(0, 256, (80, 8, 8), dtype=np.uint8)
-    np.savez(tmp_path / "labelled.npz", images=images, labels=np.arange(80) % 2)
-    labelled = tiny_settings | {"data.path": str(tmp_path / "labelled.npz")}
-    plan = plan_of(labelled | {"evaluate.metrics": "fd9000,prdc10", "evaluate.every": "2 epochs"})
-    for part in (
-        "evaluates fd40, prdc10 every 2 epochs, against npz",
-        "features: random: no classifier comes with these images",
-        "fd9000 is fd40 here",
-    ):
-        assert part in plan.about
-    with pytest.raises(TypeError):
-        plan_of(labelled | {"evaluate.metrics": "fd", "evaluate.features": "classifier"})
 
 
 # Stopping and going on
@@ -364,7 +285,7 @@ def test_a_kill_between_a_best_generator_and_its_checkpoint_leaves_no_trace(
     changes = measuring(**{"output.keep_checkpoints": 1, "output.checkpoint": "5 steps"})
     train_tiny(tmp_path / "whole", **changes)
     home = {
-        "save_generator": evaluation,
+        "save_generator": monitor,
         "save_checkpoint": records,
         "prune_checkpoints": RunFolder,
     }
@@ -393,7 +314,7 @@ def test_a_run_goes_on_from_a_checkpoint_before_the_best(
     train_tiny(tmp_path / "whole", **changes)
     shutil.copytree(tmp_path / "whole", tmp_path / "again")
     measured = []
-    monkeypatch.setattr(Evaluation, "_write", lambda self, step, rows: measured.append(step))
+    monkeypatch.setattr(Monitor, "_write", lambda self, step, rows: measured.append(step))
     train_tiny(None, resume=tmp_path / "again" / "checkpoints" / "step-00000004")
     assert measured == []  # the rows are there
     assert_same(tmp_path / "whole", tmp_path / "again")
@@ -503,7 +424,7 @@ def test_what_nobody_asked_for_is_left_out_with_a_line(
     def missing(dataset: Any, preprocess: Any, split: str, root: Any) -> Any:
         raise RunError("the test images are nowhere")
 
-    monkeypatch.setattr(evaluation, "load_images", missing)
+    monkeypatch.setattr(reference, "load_images", missing)
     text = (tiny_run / "config.toml").read_text()
     Path("mine.toml").write_text(text.replace("metrics = []", 'metrics = ["fd"]'))
     result = cli("train", "mine.toml", "--outdir", "run")
@@ -538,16 +459,3 @@ def test_the_command_says_last_best_and_real_images(
     assert "% of the training time" in floor
     progress = [line for line in result.out.splitlines() if line.startswith("epoch")]
     assert f" · fd20 {rows[2]['values']['distance']:.4g} · " in progress[-1]
-
-
-def test_the_flags_are_settings(cli: Any, tmp_path: Path) -> None:
-    result = cli("train", "--evaluate", "fd10k, prdc10k", "--every", "1epoch", "--dry-run")
-    (tmp_path / "x.toml").write_text(result.out)
-    found = config.load(tmp_path / "x.toml").evaluate
-    assert found == Evaluate(metrics=("fd10k", "prdc10k"), every="1epoch")
-    assert ganvas.resolve(evaluate=["fd10k", "prdc10k"], every="1epoch").evaluate == found
-    settings = ["evaluate.metrics=fd10k,prdc10k", "evaluate.every=1epoch"]
-    assert ganvas.resolve(settings=settings).evaluate == found
-    assert cli("train", "--evaluate", "none", "--dry-run").out.count("metrics = []") == 1
-    assert [item.num for item in wanted(found)] == [10_000, 10_000]
-    assert [item.num for item in wanted(Evaluate(metrics=("1nn", "1nn500")))] == [None, 500]

@@ -9,7 +9,6 @@ import sys
 import pytest
 
 from ganvas import config
-from ganvas.metrics.measures import MEASURES
 from ganvas.registry import DATASETS, METRICS
 from ganvas.verbs import completion
 
@@ -25,7 +24,7 @@ def test_names_are_recipes_and_components() -> None:
 
 
 def test_metrics_are_those_that_can_be_measured() -> None:
-    assert set(completion.METRICS) == set(MEASURES)
+    assert set(completion.METRICS) == set(METRICS.names())
 
 
 def test_a_list_of_metrics_goes_on_after_its_comma() -> None:

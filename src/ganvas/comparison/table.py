@@ -14,6 +14,7 @@ from ganvas.comparison.runs import RunRecord
 from ganvas.comparison.spread import Spread, number_text
 from ganvas.errors import UsageError
 from ganvas.metrics.inputs import Better
+from ganvas.metrics.rows import current_settings
 from ganvas.registry import METRICS
 from ganvas.rundir import number
 
@@ -205,8 +206,8 @@ def protocol_of(row: Mapping[str, Any]) -> dict[str, Any]:
     if protocol["fingerprint"]:
         protocol["data"] = str(protocol["data"]).partition(" ")[0]
     settings = row.get("settings")
-    for name, fields in settings.items() if isinstance(settings, dict) else ():
-        for key, value in fields.items() if isinstance(fields, dict) else ():
+    for name, fields in current_settings(settings if isinstance(settings, dict) else {}).items():
+        for key, value in fields.items():
             protocol[f"{name}.{key}"] = value
     return protocol
 

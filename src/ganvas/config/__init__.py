@@ -19,6 +19,7 @@ from ganvas.config.run import (
     component,
     diff,
     leaves,
+    metrics,
     save,
     to_tables,
 )
@@ -58,6 +59,7 @@ __all__ = [
     "from_older",
     "leaves",
     "load",
+    "metrics",
     "override",
     "parse_setting",
     "read_recipe",

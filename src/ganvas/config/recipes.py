@@ -118,7 +118,7 @@ def override(tables: Tables, changes: Sequence[tuple[str, Any]]) -> Tables:
 def parse_setting(text: str) -> tuple[str, Any]:
     """'optim.generator.learning_rate=1e-4' as ('optim.generator.learning_rate', 0.0001)."""
     key, equals, value = (part.strip() for part in text.partition("="))
-    if not equals or not re.fullmatch(r"[a-z_0-9]+(\.[a-z_0-9]+)*", key):
+    if not equals or not re.fullmatch(r"[a-z_0-9]+(\.[a-z_0-9-]+)*", key):
         raise UsageError(f"--set: found '{text}'; write section.setting=value")
     try:
         return key, tomllib.loads(f"value = {value}")["value"]

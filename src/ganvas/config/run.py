@@ -29,6 +29,7 @@ from ganvas.registry import (
     DATASETS,
     LATENTS,
     LOSSES,
+    METRICS,
     MODELS,
     PENALTIES,
     UPDATES,
@@ -71,6 +72,8 @@ class Run:
     output: Output
     evaluate: Evaluate
     watchdog: Watchdog
+    metrics: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    """Metrics that are not at their defaults, by their short names."""
 
 
 COMPONENTS: Final[dict[str, Registry]] = {
@@ -118,7 +121,7 @@ def build(tables: Mapping[str, Any]) -> Run:
         raise UsageError(f"recipe: found {recipe!r}; allowed: letters, digits, '_', '-', '.', '+'")
     # plain sections first: a component's look-up imports torch, and a wrong number need not wait
     sections = {name: component(name, tables.get(name, {})) for name in (*SECTIONS, *COMPONENTS)}
-    return Run(recipe=recipe, seed=seed, **sections)
+    return Run(recipe=recipe, seed=seed, metrics=metrics(tables.get("metrics", {})), **sections)
 
 
 def component(section: str, table: object) -> Any:
@@ -130,6 +133,27 @@ def component(section: str, table: object) -> Any:
         cls = COMPONENTS[section].get(str(values.pop("name")))
     else:
         cls = SECTIONS[section]
+    return _checked(section, cls, values)
+
+
+def metrics(table: object) -> dict[str, Any]:
+    """The metrics in a run's section `metrics`, by their short names; UsageError as for others."""
+    if not isinstance(table, Mapping):
+        raise UsageError(f"metrics: found {table!r}; a table for each metric is expected")
+    given: dict[str, Tables] = {}
+    for spelling, values in table.items():
+        if not isinstance(values, Mapping):
+            raise UsageError(
+                f"metrics.{spelling}: found {values!r}; a table of settings is expected"
+            )
+        given.setdefault(METRICS.spelled(spelling), {}).update(values)
+    return {
+        name: _checked(f"metrics.{name}", METRICS.get(name), values)
+        for name, values in sorted(given.items())
+    }
+
+
+def _checked(section: str, cls: type[Any], values: Mapping[str, Any]) -> Any:
     try:
         # by way of JSON: its checks take tables for dataclasses and lists for tuples, as TOML must
         return TypeAdapter(cls).validate_json(json.dumps(values, default=str))
@@ -169,6 +193,8 @@ def to_tables(run: Run) -> Tables:
         component = getattr(run, section)
         name = {"name": COMPONENTS[section].name_of(component)} if section in COMPONENTS else {}
         tables[section] = name | _plain(component)
+    if run.metrics:
+        tables["metrics"] = {name: _plain(metric) for name, metric in run.metrics.items()}
     return tables
 
 

@@ -11,19 +11,21 @@ import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from ganvas.metrics.inputs import Features, Floats
+from ganvas.metrics.inputs import Features, Floats, as_floats
 
 Indices = NDArray[np.int64]
 Precision = type[np.float32] | type[np.float64]
 
 BLOCK_BYTES: int = 64 << 20
 """Size of one block of float32 distances; the results do not depend on it."""
+POINT_BYTES: int = 64 << 20
+"""Size of a block of points as float32, where they come in blocks; nor on that."""
 _GROUP: Final = 32
 """Columns that share one minimum when the k-th smallest of a row is bounded."""
 _MANY: Final = 64
@@ -54,6 +56,36 @@ def nearest(
     if len(known.first) < len(points):
         return _nearest_of_groups(queries, points, k, known, exclude_self)
     return _nearest(queries, points, k, exclude_self)
+
+
+def to_nearest_other(rows: Features) -> Floats:
+    """(N,): the distance of each row to the nearest other one."""
+    return nearest(rows, rows, 1, exclude_self=True).distances[:, 0]
+
+
+def nearest_of_many(queries: Features, points: NDArray[Any], k: int) -> Neighbours:
+    """`nearest`, for points that are too many to have as floats at once: uint8 pixels stand for
+    0 to 1, and become floats block by block."""
+    found: Neighbours | None = None
+    step = max(k, POINT_BYTES // (4 * points.shape[1]))
+    # no block is left with fewer points than neighbours
+    starts = range(0, max(1, len(points) - k + 1), step)
+    for start, stop in zip(starts, (*starts[1:], len(points)), strict=True):
+        block = nearest(queries, as_floats(points[start:stop]), k)
+        block = Neighbours(block.distances, block.indices + start)
+        found = block if found is None else _nearer(found, block)
+    assert found
+    return found
+
+
+def _nearer(a: Neighbours, b: Neighbours) -> Neighbours:
+    """The nearest points of two blocks; equally near ones by index."""
+    distances = np.concatenate([a.distances, b.distances], axis=1)
+    indices = np.concatenate([a.indices, b.indices], axis=1)
+    order = np.lexsort((indices, distances), axis=1)[:, : a.distances.shape[1]]
+    return Neighbours(
+        np.take_along_axis(distances, order, axis=1), np.take_along_axis(indices, order, axis=1)
+    )
 
 
 def _nearest(queries: Features, points: Features, k: int, exclude_self: bool) -> Neighbours:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import dataclasses
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Final, get_args
+from typing import Any, Final, get_args
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from ganvas import config
@@ -20,22 +20,16 @@ from ganvas.data.prepare import load_images
 from ganvas.errors import UsageError
 from ganvas.generator import Generator, load
 from ganvas.images import grid, scale_for, write_png
-from ganvas.metrics import features as extraction
-from ganvas.metrics.features import Choice
-from ganvas.metrics.measures import (
-    IN_INCEPTION,
-    MEASURES,
-    ON_PIXELS,
-    Measured,
-    Side,
-    drawn,
-)
-from ganvas.metrics.neighbours import Memory
-from ganvas.metrics.progress import watched
-from ganvas.metrics.rows import Comparison, Row, most, named, some
+from ganvas.metrics.extractors import choice
+from ganvas.metrics.extractors.countdown import watched
+from ganvas.metrics.forms import fake_views, uses_extractor
+from ganvas.metrics.metric import Metric, Need, Pair
+from ganvas.metrics.reference import Reference, most, named, order, some, splits
+from ganvas.metrics.rows import Row
+from ganvas.metrics.spec import Spec, specs
 from ganvas.pixels import ImageSet, Pixels
 from ganvas.protocols import Dataset, Split
-from ganvas.registry import closest
+from ganvas.registry import METRICS
 from ganvas.rundir import RunFolder
 
 DEFAULT: Final = ("fd", "kd", "prdc", "classes", "memorisation")
@@ -49,7 +43,8 @@ def evaluate(
     num: int = 10_000,
     split: Split = "test",
     seed: int = 0,
-    features: Choice = "auto",
+    features: str = "auto",
+    settings: Sequence[str] | Mapping[str, Any] = (),
     pairs: str | Path | None = None,
     data_root: str | Path | None = None,
     progress: bool = False,
@@ -60,14 +55,17 @@ def evaluate(
         what: a run folder, a saved generator, an .npz file or a folder of pictures.
         data: a data set's name, a folder of pictures or an .npz file; a run, and the generators
             in its folder, have their own.
-        metrics: short names, as "fd,prdc" or a sequence; without them fd, kd, prdc, classes and
-            memorisation, and those of them that cannot be measured say why. In Inception's
-            features fd, kd and classes are fid, kid and is, by either name.
+        metrics: short names, as "fd,prdc" or a sequence, each with its number of images if that
+            is not `num`: "fd10k,prdc2k". Without them fd, kd, prdc, classes and memorisation, and
+            those of them that cannot be measured say why. In Inception's features fd, kd and
+            classes are fid, kid and is, by either name.
         num: fakes, and as many reference images; fewer if there are not as many of both.
         split: the reference images' split.
         seed: which latents and which reference images are drawn.
         features: the extractor; auto takes a classifier if there are labels; inception takes a
             quarter of an hour for 10,000 images on two processor cores.
+        settings: settings of metrics, as "metrics.prdc.k=3" strings or as a mapping; a run has its
+            own, which these override.
         pairs: PNG of the fakes most like training images, each beside the nearest one; a run
             folder has it as memorisation.png.
         data_root: where data files and Inception's weights are looked for first.
@@ -77,98 +75,101 @@ def evaluate(
         UsageError: images or options are wrong, or a metric asked for cannot be measured.
         RunError: a data file is nowhere to be found.
     """
-    names = _names(metrics, features)
+    choice.check(features, "--features")
+    asked = specs(DEFAULT if metrics is None else metrics, features, "--metrics")
     if num < 2:
         raise UsageError(f"--num: found {num}; allowed: 2 or more")
     if split not in get_args(Split):
         raise UsageError(f"--split: found '{split}'; allowed: test or train")
-    check_features(features, "--features")
-    if pairs is not None and "memorisation" not in names:
+    if pairs is not None and "memorisation" not in [spec.metric for spec in asked]:
         raise UsageError("--pairs: found without memorisation; add it to --metrics")
     root = Path(data_root) if data_root else None
     folder = _run_folder(Path(what))
     run = config.load(folder.config) if folder.config.is_file() else None
+    components = _components(asked, run, settings)
     made = _open(what)
     if data is None and run is None:
         raise UsageError(f"--data: '{what}' does not say what to compare with; name a data set")
     dataset: Dataset = run.data if run and data is None else open_dataset(data or "")
     preprocess = run.preprocess if run else Preprocess()
-    train, test = splits(dataset, preprocess, split, root)
-    for images in (train, test):
-        if images is not None and images.shape != made.shape:
-            raise UsageError(
-                f"'{what}': found images of {_size(made.shape)}, those of {named(dataset)} have "
-                f"{_size(images.shape)}; compare images of one size"
-            )
+    train, test = splits(dataset, preprocess, root, test_needed=split == "test")
+    _check_sizes(what, made, dataset, train, test)
 
     # so many of each: fakes, reference images, and real ones that stand in for fakes
-    available = num if isinstance(made, Generator) else len(made)
-    num = min(num, available, most(train, test))
-    if num < 2:
-        raise UsageError(f"'{what}': found {num} images to compare; at least 2 are needed")
-    on_pixels = set(names) <= set(ON_PIXELS)  # then none is needed, let alone trained
-    chosen: Choice = "pixels" if on_pixels else features
-    extractor = extraction.choose(chosen, dataset, train, test, root)
-    if progress:
-        extractor = dataclasses.replace(extractor, watch=watched)
-    if isinstance(made, Generator):
-        fakes, labels = made.sample(num, seed), None
-    else:
-        chosen_fakes = some(made, drawn(len(made), num, seed, "fakes"))
-        fakes = chosen_fakes.images
-        labels = _as_numbered(what, chosen_fakes, train) if "1nn-labels" in names else None
-    comparison = Comparison(dataset, preprocess, train, test, split, seed, extractor, num)
-    side = Side(fakes, extractor, is_real=False, labels=labels)
-    picture = Path(pairs) if pairs else folder.path / "memorisation.png" if run else None
+    available = most(train, test)
+    if isinstance(made, ImageSet):
+        available = min(available, len(made))
+    if available < 2:
+        raise UsageError(f"'{what}': found {available} images to compare; at least 2 are needed")
+    counted = {(spec.metric, min(spec.num or num, available)): str(spec) for spec in asked}
+    counts = {count for _, count in counted}
 
+    # what they are looked at with: no extractor is needed for pixels alone, let alone trained
+    needs: set[Need] = {need for metric in components.values() for need in metric.needs}
+    device = _device(run)
+    extractor = choice.choose(
+        features if uses_extractor(needs) else "pixels", dataset, train, test, root, device=device
+    )
+    if progress:
+        extractor = replace(extractor, watch=watched)
+    fakes = _fakes(made, max(counts), seed, device)
+    if "labels" in needs:
+        fakes = replace(fakes, labels=_as_numbered(what, fakes, train))
+    seen = fake_views(fakes, extractor, needs)
+    references = {
+        count: Reference(dataset, preprocess, train, test, split, seed, extractor, count)
+        for count in counts
+    }
+
+    picture = Path(pairs) if pairs else folder.path / "memorisation.png" if run else None
+    made_by: dict[str, Any] = {}
+    if isinstance(made, Generator):
+        step = _step(folder, run, made) if run else None
+        made_by = {"recipe": made.recipe, "images": made.images_seen, "step": step}
     rows = []
-    for name in names:
+    for (name, count), text in counted.items():
+        metric, reference = components[name], references[count]
         try:
-            row, memory = comparison.measure(name, side)
+            measured = reference.measure(metric, seen.first(reference.num))
+            row = reference.row(metric, measured, reference.floor(metric).values)
         except UsageError as error:
             if metrics is not None:
-                raise UsageError(f"--metrics {name}: {error}") from None
-            row, memory = comparison.row(name, Measured({}, {}, ()), {}, str(error)), None
-        if memory is not None and picture is not None:
-            _write_pairs(picture, memory, fakes, comparison.bench.train.images)
+                raise UsageError(f"--metrics {text}: {error}") from None
+            rows.append(reference.blank(metric, str(error)))
+            continue
+        if measured.pairs and picture:
+            _write_pairs(picture, measured.pairs, fakes.images, reference.trained_on)
             row = replace(row, picture=str(picture))
-        if isinstance(made, Generator):
-            step = _step(folder, run, made) if run else None
-            row = replace(row, recipe=made.recipe, images=made.images_seen, step=step)
-        rows.append(row)
+        rows.append(replace(row, **made_by))
     if run:
         folder.append_metrics([row.as_json() for row in rows if row.values])
     return rows
 
 
-def check_features(choice: str, option: str) -> None:
-    if choice not in get_args(Choice):
-        raise UsageError(f"{option}: found '{choice}'; {closest('', get_args(Choice))}")
+def _components(
+    asked: Sequence[Spec], run: Run | None, settings: Sequence[str] | Mapping[str, Any]
+) -> dict[str, Metric]:
+    """The metrics by their short names, with the settings of the run, or those given."""
+    changes = (
+        list(settings.items())
+        if isinstance(settings, Mapping)
+        else [config.parse_setting(text) for text in settings]
+    )
+    for key, _ in changes:
+        section, _, rest = key.partition(".")
+        metric, _, setting = rest.partition(".")
+        if section != "metrics" or not setting:
+            raise UsageError(f"--set: found '{key}'; allowed: metrics.METRIC.SETTING=VALUE")
+        if METRICS.spelled(metric) not in [spec.metric for spec in asked]:
+            raise UsageError(
+                f"--set: found '{key}', and {metric} is not measured; add it to --metrics"
+            )
+    tables = {} if run is None else config.to_tables(run)
+    given = config.metrics(config.override(tables, changes).get("metrics", {}))
+    return {spec.metric: given.get(spec.metric) or METRICS.get(spec.metric)() for spec in asked}
 
 
 # What is compared with what
-
-
-def _names(metrics: str | Sequence[str] | None, features: Choice) -> list[str]:
-    if metrics is None:
-        return list(DEFAULT)
-    given = metrics.split(",") if isinstance(metrics, str) else metrics
-    return list(dict.fromkeys(own_name(name.strip(), features, "--metrics") for name in given))
-
-
-def own_name(name: str, features: str, option: str) -> str:
-    """A metric's name in MEASURES: that of fid is fd; UsageError if there is none in `features`."""
-    own = {inception: plain for plain, inception in IN_INCEPTION.items()}
-    if name in own and features == "inception":
-        return own[name]
-    if name in own:
-        raise UsageError(
-            f"{option}: '{name}' is measured in Inception's features; choose the features "
-            f"inception, or take {own[name]}"
-        )
-    if name not in MEASURES:
-        raise UsageError(f"{option}: unknown metric '{name}'; {closest(name, MEASURES)}")
-    return name
 
 
 def _open(what: str | Path) -> Generator | ImageSet:
@@ -179,18 +180,38 @@ def _open(what: str | Path) -> Generator | ImageSet:
     return load(what)
 
 
-def splits(
-    dataset: Dataset, preprocess: Preprocess, split: Split, root: Path | None
-) -> tuple[ImageSet, ImageSet | None]:
-    """All training images, and the test images if there are any."""
-    whole = dataclasses.replace(preprocess, first=None)
-    train = load_images(dataset, whole, "train", root)
-    try:
-        return train, load_images(dataset, whole, "test", root)
-    except UsageError as error:
-        if split == "test":
-            raise UsageError(f"--split test: {error}; or compare with --split train") from None
-        return train, None
+def _device(run: Run | None) -> torch.device:
+    """The run's device where this machine has it, else an accelerator, else the processor."""
+    if run and run.train.device != "auto":
+        try:
+            torch.empty(0, device=run.train.device)
+            return torch.device(run.train.device)
+        except (RuntimeError, AssertionError):
+            pass  # the run comes from another machine
+    return torch.accelerator.current_accelerator(check_available=True) or torch.device("cpu")
+
+
+def _check_sizes(
+    what: str | Path,
+    made: Generator | ImageSet,
+    dataset: Dataset,
+    train: ImageSet,
+    test: ImageSet | None,
+) -> None:
+    for images in (train, test):
+        if images is not None and images.shape != made.shape:
+            raise UsageError(
+                f"'{what}': found images of {_size(made.shape)}, those of {named(dataset)} have "
+                f"{_size(images.shape)}; compare images of one size"
+            )
+
+
+def _fakes(made: Generator | ImageSet, num: int, seed: int, device: torch.device) -> ImageSet:
+    """The first `num` images that a seed draws; a generator draws them on the device."""
+    if isinstance(made, ImageSet):
+        return some(made, order(len(made), seed, "fakes")[:num])
+    made.net.to(device)
+    return ImageSet(made.sample(num, seed))
 
 
 def _as_numbered(what: str | Path, made: ImageSet, train: ImageSet) -> NDArray[np.int64] | None:
@@ -232,8 +253,8 @@ def _step(folder: RunFolder, run: Run, made: Generator) -> int | None:
     return step if lengths.images_at(step) == made.images_seen else None
 
 
-def _write_pairs(path: Path, memory: Memory, fakes: Pixels, train: Pixels) -> None:
+def _write_pairs(path: Path, pairs: Sequence[Pair], fakes: Pixels, train: Pixels) -> None:
     """The fakes most like copies, each left of the training image nearest to it, four in a row."""
-    tiles = [tile for pair in memory.pairs for tile in (fakes[pair.fake], train[pair.train])]
+    tiles = [tile for pair in pairs for tile in (fakes[pair.fake], train[pair.train])]
     sheet = grid(np.stack(tiles), math.ceil(len(tiles) / 8), 8)
     write_png(path, sheet, scale_for(sheet.shape[1]))

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass as plain
-from typing import Annotated, ClassVar, Final
+from dataclasses import replace
+from functools import cached_property
+from typing import Annotated, ClassVar, Final, Self
 
 import numpy as np
 import torch
@@ -13,12 +15,17 @@ from pydantic.dataclasses import dataclass
 from torch import Tensor
 
 from ganvas.errors import UsageError
-from ganvas.metrics.inputs import Better, Floats, Values, feature_pair, features
-from ganvas.metrics.interval import jackknife_error
+from ganvas.metrics.inputs import Better, Features, Floats, Values, features, same_width
+from ganvas.metrics.interval import around, jackknife_error
+from ganvas.metrics.metric import Measured, Metric, Need, Views
 from ganvas.registry import CHECKED, METRICS
 
 _BLOCK: Final = 1024
 """Rows that enter the sums together, however many come in a batch."""
+_FEW: Final = 40
+"""Below so many images there is no interval, unless groups are asked for."""
+_WIDE: Final = 512
+"""Nor above so many features, where 20 distances more take long."""
 
 
 @plain(frozen=True)
@@ -32,19 +39,23 @@ class Gaussian:
     covariance: Floats
     """(D, D), divided by num - 1."""
 
+    @cached_property
+    def factor(self) -> Tensor:
+        """A, (D, rank), with A A' = covariance."""
+        # torch's threads, unlike those of NumPy's library, do not starve each other on a busy
+        # machine
+        values, vectors = torch.linalg.eigh(torch.from_numpy(self.covariance))
+        kept = values > max(float(values[-1]), 0.0) * len(values) * np.finfo(np.float64).eps
+        factor: Tensor = vectors[:, kept] * values[kept].sqrt()
+        return factor
+
 
 @plain(frozen=True)
-class Frechet:
-    """A Fréchet distance, in the features' unit squared."""
+class Gaussians:
+    """The Gaussian of a set of images, and those without each of some groups of them."""
 
-    distance: float
-    """The sum of the next two."""
-    means: float
-    """The share of the means: |m1 - m2|^2."""
-    covariances: float
-    """The share of the covariances."""
-    error: float | None
-    """Standard error by leaving out groups of images; None if there are no groups."""
+    whole: Gaussian
+    without: tuple[Gaussian, ...]
 
 
 class Moments:
@@ -65,13 +76,7 @@ class Moments:
             raise UsageError(
                 f"features: found {rows.shape[1]} numbers an image; {len(self._sum)} are expected"
             )
-        while len(rows):
-            taken = rows[: _BLOCK - self._filled]
-            self._rows[self._filled : self._filled + len(taken)] = taken
-            self._filled += len(taken)
-            rows = rows[len(taken) :]
-            if self._filled == _BLOCK:
-                self._sum_up()
+        self._add(rows)
 
     def gaussian(self) -> Gaussian:
         """The Gaussian of all features so far; UsageError with fewer than two."""
@@ -81,6 +86,22 @@ class Moments:
         offset = self._sum / self._num
         covariance = (self._products - self._num * np.outer(offset, offset)) / (self._num - 1)
         return Gaussian(self._num, self._shift + offset, covariance)
+
+    @classmethod
+    def of(cls, rows: Features) -> Gaussian:
+        """The Gaussian of rows that were checked before."""
+        moments = cls(rows.shape[1])
+        moments._add(rows)
+        return moments.gaussian()
+
+    def _add(self, rows: Features) -> None:
+        while len(rows):
+            taken = rows[: _BLOCK - self._filled]
+            self._rows[self._filled : self._filled + len(taken)] = taken
+            self._filled += len(taken)
+            rows = rows[len(taken) :]
+            if self._filled == _BLOCK:
+                self._sum_up()
 
     def _sum_up(self) -> None:
         rows = self._rows[: self._filled]
@@ -94,15 +115,15 @@ class Moments:
         self._filled = 0
 
 
-def _not_one(groups: int) -> int:
+def _not_one(groups: int | None) -> int | None:
     if groups == 1:
         raise ValueError("0 or at least 2 groups are needed")
     return groups
 
 
-@METRICS.register("frechet")
+@METRICS.register("fd", "frechet")
 @dataclass(frozen=True, kw_only=True, config=CHECKED)
-class FrechetDistance:
+class FrechetDistance(Metric):
     """Fréchet distance (Heusel et al. 2017, equation 6).
 
     |m1 - m2|^2 + Tr(C1 + C2 - 2 (C1 C2)^(1/2)), from features (N, D). It sees any change of the
@@ -110,64 +131,60 @@ class FrechetDistance:
     copied training set, and it is biased upwards, the more the fewer images are measured.
     """
 
-    groups: Annotated[int, Field(ge=0, le=100), AfterValidator(_not_one)] = 10
-    """Groups left out in turn for the standard error, 2 distances each; 0: no error."""
+    groups: Annotated[int | None, Field(ge=0, le=100), AfterValidator(_not_one)] = None
+    """Groups left out in turn for the interval, 2 distances each; 0: no interval; unset: 10, but 0
+    below 40 images or above 512 features."""
 
+    needs: ClassVar[tuple[Need, ...]] = ("features",)
     better: ClassVar[Mapping[str, Better]] = {"distance": "lower"}
+    in_inception: ClassVar[str] = "fid"
 
-    def measure(self, real: Values, fake: Values) -> Frechet:
-        """The distance of fake features (M, D) from real ones (N, D).
+    def fitted(self, real: Views) -> Self:
+        return replace(self, groups=self._groups(features(real.features, "real images")))
 
-        Raises:
-            UsageError: fewer than 2 images, or 4 a group; not finite; rows differ in length.
-        """
-        sets = feature_pair(real, fake, max(2, 4 * self.groups))
-        real_all, fake_all = (self.statistics(rows) for rows in sets)
-        error = None
-        if self.groups:
-            real_parts, fake_parts = (
-                [self.statistics(rows[i :: self.groups]) for i in range(self.groups)]
-                for rows in sets
-            )
-            of_real = [self.distance(g, fake_all).distance for g in _without_one(real_parts)]
-            of_fake = [self.distance(real_all, g).distance for g in _without_one(fake_parts)]
-            error = float(
-                np.hypot(jackknife_error(np.array(of_real)), jackknife_error(np.array(of_fake)))
-            )
-        result = self.distance(real_all, fake_all)
-        return Frechet(result.distance, result.means, result.covariances, error)
+    def statistics(self, real: Views) -> Gaussians:
+        rows = features(real.features, "real images", max(2, 4 * (self.groups or 0)))
+        return _gaussians(rows, self._groups(rows))
 
-    def statistics(self, batch: Values) -> Gaussian:
-        """The Gaussian of features (N, D); for batches that come one by one see `Moments`."""
-        rows = features(batch, "features", 2)
-        moments = Moments(rows.shape[1])
-        moments.update(rows)
-        return moments.gaussian()
+    def compare(self, statistics: Gaussians, fakes: Views) -> Measured:
+        whole, groups = statistics.whole, len(statistics.without)
+        rows = features(fakes.features, "fake images", max(2, 4 * groups))
+        fake = _gaussians(same_width(rows, len(whole.mean), "fake images"), groups)
+        value = distance(whole, fake.whole)
+        if not groups:
+            return Measured({"distance": value})
+        of_real = [distance(part, fake.whole) for part in statistics.without]
+        of_fake = [distance(whole, part) for part in fake.without]
+        one, other = (jackknife_error(np.array(values)) for values in (of_real, of_fake))
+        return Measured(
+            {"distance": value}, {"distance": around(value, float(np.hypot(one, other)))}
+        )
 
-    def distance(self, real: Gaussian, fake: Gaussian) -> Frechet:
-        """The distance between two Gaussians, without its error."""
-        if real.mean.shape != fake.mean.shape:
-            raise UsageError(
-                f"Fréchet distance: found features of {len(real.mean)} and {len(fake.mean)} "
-                "numbers; take both from the same extractor"
-            )
-        means = float(np.square(real.mean - fake.mean).sum())
-        # with C1 = A A' and C2 = B B' the trace of (C1 C2)^(1/2) is the sum of A'B's singular
-        # values; taking no square roots of rounded products, it is exact to the last few digits
-        product = _factor(real.covariance).T @ _factor(fake.covariance)
-        root = float(torch.linalg.svdvals(product).sum()) if product.numel() else 0.0
-        traces = np.trace(real.covariance) + np.trace(fake.covariance)
-        covariances = max(0.0, float(traces - 2 * root))
-        return Frechet(means + covariances, means, covariances, None)
+    def _groups(self, rows: Features) -> int:
+        if self.groups is not None:
+            return self.groups
+        return 0 if len(rows) < _FEW or rows.shape[1] > _WIDE else 10
 
 
-def _factor(covariance: Floats) -> Tensor:
-    """A, (D, rank), with A A' = covariance."""
-    # torch's threads, unlike those of NumPy's library, do not starve each other on a busy machine
-    values, vectors = torch.linalg.eigh(torch.from_numpy(covariance))
-    kept = values > max(float(values[-1]), 0.0) * len(values) * np.finfo(np.float64).eps
-    factor: Tensor = vectors[:, kept] * values[kept].sqrt()
-    return factor
+def distance(real: Gaussian, fake: Gaussian) -> float:
+    """The squared Fréchet distance between two Gaussians, in the features' unit squared."""
+    if real.mean.shape != fake.mean.shape:
+        raise UsageError(
+            f"Fréchet distance: found features of {len(real.mean)} and {len(fake.mean)} "
+            "numbers; take both from the same extractor"
+        )
+    means = float(np.square(real.mean - fake.mean).sum())
+    # with C1 = A A' and C2 = B B' the trace of (C1 C2)^(1/2) is the sum of A'B's singular
+    # values; taking no square roots of rounded products, it is exact to the last few digits
+    product = real.factor.T @ fake.factor
+    root = float(torch.linalg.svdvals(product).sum()) if product.numel() else 0.0
+    traces = np.trace(real.covariance) + np.trace(fake.covariance)
+    return means + max(0.0, float(traces - 2 * root))
+
+
+def _gaussians(rows: Features, groups: int) -> Gaussians:
+    parts = [Moments.of(rows[i::groups]) for i in range(groups)]
+    return Gaussians(Moments.of(rows), tuple(_without_one(parts)))
 
 
 def _without_one(parts: Sequence[Gaussian]) -> list[Gaussian]:

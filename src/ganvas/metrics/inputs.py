@@ -18,13 +18,22 @@ Better = Literal["higher", "lower", "half"]
 """Where the best value of a number lies: up, down, or at one half."""
 
 
-def _array(values: Values) -> NDArray[Any]:
+def _array(values: Values | None, what: str) -> NDArray[Any]:
+    if values is None:
+        raise UsageError(f"{what}: none given")
     if isinstance(values, Tensor):
         tensor = values.detach().cpu()
         # NumPy has no bfloat16; half precision is stored, never computed in
         half = tensor.dtype in (torch.bfloat16, torch.float16)
         return (tensor.float() if half else tensor).numpy()
     return np.asarray(values)
+
+
+def _enough(array: NDArray[Any], what: str, at_least: int) -> None:
+    if array.ndim < 2 or array.size == 0:
+        raise UsageError(f"{what}: found shape {array.shape}; one row an image is expected")
+    if len(array) < at_least:
+        raise UsageError(f"{what}: found {len(array)} images; at least {at_least} are needed")
 
 
 def _finite(array: NDArray[Any], what: str) -> None:
@@ -36,7 +45,7 @@ def _finite(array: NDArray[Any], what: str) -> None:
         )
 
 
-def features(values: Values, what: str, at_least: int = 1) -> Features:
+def features(values: Values | None, what: str, at_least: int = 1) -> Features:
     """Features (N, D) or images (N, ...) as rows, float32 or float64, without a copy if possible.
 
     uint8 images become rows of whole numbers 0 to 255, so their distances are in grey levels.
@@ -44,11 +53,8 @@ def features(values: Values, what: str, at_least: int = 1) -> Features:
     Raises:
         UsageError: no rows and columns, fewer than `at_least` rows, or NaN or infinity in a row.
     """
-    array = _array(values)
-    if array.ndim < 2 or array.size == 0:
-        raise UsageError(f"{what}: found shape {array.shape}; one row an image is expected")
-    if len(array) < at_least:
-        raise UsageError(f"{what}: found {len(array)} images; at least {at_least} are needed")
+    array = _array(values, what)
+    _enough(array, what, at_least)
     if array.dtype != np.float64:
         array = array.astype(np.float32, copy=False)
     array = np.ascontiguousarray(array.reshape(len(array), -1))
@@ -56,27 +62,38 @@ def features(values: Values, what: str, at_least: int = 1) -> Features:
     return array
 
 
-def feature_pair(real: Values, fake: Values, at_least: int = 1) -> tuple[Features, Features]:
-    """Both sets as `features`; UsageError also if their rows differ in length."""
-    return (
-        a := features(real, "real images", at_least),
-        same_width(features(fake, "fake images", at_least), a, "fake images"),
-    )
-
-
-def same_width(rows: Features, as_in: Features, what: str) -> Features:
-    """`rows` itself; UsageError if its rows are not as long as those of `as_in`."""
-    if rows.shape[1] != as_in.shape[1]:
+def same_width(rows: Features, width: int, what: str) -> Features:
+    """`rows` itself; UsageError if its rows are not so long."""
+    if rows.shape[1] != width:
         raise UsageError(
-            f"{what}: found {rows.shape[1]} numbers an image and {as_in.shape[1]} in the images "
+            f"{what}: found {rows.shape[1]} numbers an image and {width} in the images "
             "compared with; take both from the same extractor"
         )
     return rows
 
 
-def labels(values: Values, num: int, what: str) -> NDArray[np.int64]:
+def pixel_rows(values: Values | None, what: str, at_least: int = 1) -> Features:
+    """Images as rows of pixels, checked as `features`; uint8 as float32 from 0 to 1."""
+    return as_floats(pixels_as_given(values, what, at_least))
+
+
+def pixels_as_given(values: Values | None, what: str, at_least: int = 1) -> NDArray[Any]:
+    """Images as rows of pixels, checked as `features`; uint8 stays uint8."""
+    array = _array(values, what)
+    if array.dtype != np.uint8:
+        return features(array, what, at_least)
+    _enough(array, what, at_least)
+    return array.reshape(len(array), -1)
+
+
+def as_floats(pixels: NDArray[Any]) -> Features:
+    """uint8 as float32 from 0 to 1; floats as they are."""
+    return pixels / np.float32(255) if pixels.dtype == np.uint8 else pixels
+
+
+def labels(values: Values | None, num: int, what: str) -> NDArray[np.int64]:
     """Class indices (N,); UsageError unless there is one whole number for each of `num` images."""
-    array = _array(values)
+    array = _array(values, what)
     if array.shape != (num,) or array.dtype.kind not in "iu":
         raise UsageError(
             f"{what}: found shape {array.shape} of {array.dtype}; {num} whole numbers are expected"
@@ -84,7 +101,7 @@ def labels(values: Values, num: int, what: str) -> NDArray[np.int64]:
     return array.astype(np.int64, copy=False)
 
 
-def probabilities(values: Values, what: str, at_least: int = 1) -> Floats:
+def probabilities(values: Values | None, what: str, at_least: int = 1) -> Floats:
     """A classifier's probabilities, (N, classes), as float64.
 
     Raises:
@@ -102,13 +119,13 @@ def probabilities(values: Values, what: str, at_least: int = 1) -> Floats:
     return array
 
 
-def unit_pixels(values: Values, what: str, at_least: int = 1) -> Floats:
+def unit_pixels(values: Values | None, what: str, at_least: int = 1) -> Floats:
     """Images as rows of pixels in [0, 1]: uint8 divided by 255, floats as they are.
 
     Raises:
         UsageError: fewer than `at_least` images, or floats outside [0, 1].
     """
-    scale = 255.0 if _array(values).dtype == np.uint8 else 1.0
+    scale = 255.0 if _array(values, what).dtype == np.uint8 else 1.0
     pixels = features(values, what, at_least).astype(np.float64) / scale
     if pixels.min() < 0 or pixels.max() > 1:
         raise UsageError(

@@ -3,10 +3,19 @@
 from __future__ import annotations
 
 import math
+from typing import Final
 
 import numpy as np
 
 from ganvas.metrics.inputs import Floats
+
+Z: Final = 1.959963984540054
+"""Standard errors on either side of a value that make a 95 % interval."""
+
+
+def around(value: float, error: float) -> tuple[float, float]:
+    """95 % interval of a value with a normal error: low and high."""
+    return value - Z * error, value + Z * error
 
 
 def standard_error(values: Floats) -> float:
@@ -16,11 +25,10 @@ def standard_error(values: Floats) -> float:
 
 def share_interval(share: float, num: int) -> tuple[float, float]:
     """95 % interval of a share of `num` independent images (Wilson 1927): low and high."""
-    z = 1.959963984540054
-    middle = share + z * z / (2 * num)
-    half = z * math.sqrt(share * (1 - share) / num + (z / (2 * num)) ** 2)
-    return max(0.0, (middle - half) / (1 + z * z / num)), min(
-        1.0, (middle + half) / (1 + z * z / num)
+    middle = share + Z * Z / (2 * num)
+    half = Z * math.sqrt(share * (1 - share) / num + (Z / (2 * num)) ** 2)
+    return max(0.0, (middle - half) / (1 + Z * Z / num)), min(
+        1.0, (middle + half) / (1 + Z * Z / num)
     )
 
 

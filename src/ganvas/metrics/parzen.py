@@ -15,8 +15,9 @@ from torch import Tensor
 
 from ganvas.config import Positive
 from ganvas.errors import UsageError
-from ganvas.metrics.inputs import Better, Floats, Values, same_width, unit_pixels
-from ganvas.metrics.interval import standard_error
+from ganvas.metrics.inputs import Better, Floats, same_width, unit_pixels
+from ganvas.metrics.interval import around, standard_error
+from ganvas.metrics.metric import Measured, Metric, Need, StandIns, Views
 from ganvas.registry import CHECKED, METRICS
 
 BLOCK_BYTES: int = 32 << 20
@@ -24,25 +25,24 @@ BLOCK_BYTES: int = 32 << 20
 
 
 @plain(frozen=True)
-class Parzen:
-    """A log-likelihood in nats an image."""
+class RealPixels:
+    """Real images as rows of pixels from 0 to 1."""
 
-    log_likelihood: float
-    """Mean over the test images."""
-    error: float
-    """Standard error of that mean over the test images."""
-    sigma: float
-    """The width that was chosen."""
+    held_out: Floats
+    """(num_held_out, D): training images on which the width is chosen."""
+    test: Floats
+    """(N, D)"""
 
 
 @METRICS.register("parzen")
 @dataclass(frozen=True, kw_only=True, config=CHECKED)
-class ParzenLogLikelihood:
+class ParzenLogLikelihood(Metric):
     """Parzen-window log-likelihood (Goodfellow et al. 2014, section 5; Breuleux et al. 2011).
 
-    log p(x) = log mean_i exp(-|x - s_i|^2 / (2 sigma^2)) - D log(sigma sqrt(2 pi)), with samples
-    s_i and images x as D pixels in [0, 1]. It sees test images that no sample comes near. It says
-    little of looks: it swings with the samples and sigma, and copies of training images beat all.
+    log p(x) = log mean_i exp(-|x - s_i|^2 / (2 sigma^2)) - D log(sigma sqrt(2 pi)), with fakes
+    s_i and real images x as D pixels in [0, 1]. It sees test images that no fake comes near. It
+    says little of looks: it swings with the fakes and sigma, and copies of training images beat
+    all.
     """
 
     sigmas: Annotated[int, Field(ge=1)] = 10
@@ -57,25 +57,25 @@ class ParzenLogLikelihood:
     num_held_out: Positive = 1000
     """Held-out training images, the first ones, on which the width is chosen."""
 
+    needs: ClassVar[tuple[Need, ...]] = ("images", "held_out")
     better: ClassVar[Mapping[str, Better]] = {"log_likelihood": "higher"}
+    floor: ClassVar[StandIns] = "training"
 
-    def measure(self, samples: Values, held_out: Values, test: Values) -> Parzen:
-        """The log-likelihood of test images under samples, the width chosen on held-out images.
+    def statistics(self, real: Views) -> RealPixels:
+        held_out = unit_pixels(real.held_out, "held-out images", self.num_held_out)
+        test = unit_pixels(real.images, "test images")
+        same_width(held_out, test.shape[1], "held-out images")
+        return RealPixels(held_out[: self.num_held_out], test)
 
-        All are (N, ...) images, uint8 or floats in [0, 1]; the protocol has 10,000 samples.
-
-        Raises:
-            UsageError: fewer than num_held_out images held out, pixels outside [0, 1], not finite,
-                or images that differ in size.
-        """
-        centres = unit_pixels(samples, "samples")
-        chosen_on = unit_pixels(held_out, "held-out images", self.num_held_out)
-        images = unit_pixels(test, "test images")
-        for rows, what in ((chosen_on, "held-out images"), (images, "test images")):
-            same_width(rows, centres, what)
-        sigma = self.choose(centres, chosen_on[: self.num_held_out])
-        values = log_likelihoods(centres, images, np.array([sigma]))[0]
-        return Parzen(float(values.mean()), standard_error(values), sigma)
+    def compare(self, statistics: RealPixels, fakes: Views) -> Measured:
+        """The log-likelihood of the real images under fakes; the protocol has 10,000 of them."""
+        centres = unit_pixels(fakes.images, "fake images")
+        same_width(centres, statistics.test.shape[1], "fake images")
+        sigma = self.choose(centres, statistics.held_out)
+        likelihoods = log_likelihoods(centres, statistics.test, np.array([sigma]))[0]
+        value = float(likelihoods.mean())
+        interval = around(value, standard_error(likelihoods))
+        return Measured({"log_likelihood": value, "sigma": sigma}, {"log_likelihood": interval})
 
     def choose(self, samples: Floats, held_out: Floats) -> float:
         """The width under which held-out rows of pixels are the most likely."""

@@ -1,4 +1,4 @@
-"""Rows of numbers with their protocol, and the real images that they compare fakes with."""
+"""A row: a metric's numbers and how they were measured, as metrics.jsonl keeps it."""
 
 from __future__ import annotations
 
@@ -6,33 +6,11 @@ import dataclasses
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cached_property
-from typing import Any, Final
+from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
-from ganvas.config import Preprocess
-from ganvas.metrics import features as extraction
-from ganvas.metrics.features import Extractor
-from ganvas.metrics.measures import (
-    IN_INCEPTION,
-    MEASURES,
-    ON_PIXELS,
-    SIDE,
-    Bench,
-    Measured,
-    Side,
-    drawn,
-)
-from ganvas.metrics.measures import floor as floor_of
-from ganvas.metrics.neighbours import Memory
-from ganvas.pixels import ImageSet, Pixels, fingerprint
-from ganvas.protocols import Dataset, Split
-from ganvas.registry import DATASETS, METRICS
-
-TRIAL: Final = 64
-"""Real images on which it is found out whether a metric can be measured."""
+from ganvas.errors import UsageError
+from ganvas.registry import METRICS
+from ganvas.registry import settings as settings_of
 
 
 @dataclass(frozen=True)
@@ -46,11 +24,11 @@ class Row:
     intervals: dict[str, tuple[float, float]]
     """95 % intervals, of those values that have one."""
     floor: dict[str, float]
-    """The same, with real images of the other split in place of the fakes."""
+    """The same, with real images in place of the fakes."""
     reason: str
     """Why it could not be measured; empty if it was."""
     settings: dict[str, dict[str, Any]]
-    """The settings of the components that compute it, by their names."""
+    """The metric's settings, by its name."""
     num_fake: int
     num_reference: int
     data: str
@@ -66,12 +44,12 @@ class Row:
     resize: str
     """How images were resized on the way, with the filter."""
     seed: int
-    recipe: str
-    images: int | None
+    recipe: str = ""
+    images: int | None = None
     """Real images that the generator was shown in training."""
-    step: int | None
+    step: int | None = None
     """Steps after which the generator was saved."""
-    picture: str
+    picture: str = ""
     """The picture that goes with the numbers, if there is one."""
 
     def as_json(self) -> dict[str, Any]:
@@ -80,7 +58,11 @@ class Row:
 
     @classmethod
     def of_json(cls, found: Mapping[str, Any]) -> Row:
-        """The row that `as_json` made `found` of; TypeError or ValueError if it is none."""
+        """The row that `as_json` made `found` of, by this version or an earlier one.
+
+        Raises:
+            TypeError, ValueError: it is none.
+        """
 
         def number(value: float | None) -> float:
             return math.nan if value is None else float(value)
@@ -93,132 +75,40 @@ class Row:
             key: (number(low), number(high))
             for key, (low, high) in dict(found.get("intervals", {})).items()
         }
-        return cls(**{**found, "values": values, "floor": floor, "intervals": intervals})
+        settings = current_settings(dict(found.get("settings", {})))
+        own = {"values": values, "floor": floor, "intervals": intervals, "settings": settings}
+        return cls(**{**found, **own})
 
-
-@dataclass(frozen=True)
-class Comparison:
-    """Real images, and how they are looked at: all that fakes are compared with."""
-
-    dataset: Dataset
-    preprocess: Preprocess
-    train: ImageSet
-    """All training images, `preprocess.first` or not."""
-    test: ImageSet | None
-    split: Split
-    seed: int
-    extractor: Extractor
-    num: int
-    """Reference images, and as many real ones that stand in for fakes; at most `most`."""
-
-    @cached_property
-    def _sides(self) -> tuple[Side, Side]:
-        """Reference images, and real images that stand in for fakes, drawn at random."""
-        train, test, seed, num = self.train, self.test, self.seed, self.num
-        if test is None:
-            order = drawn(len(train), len(train), seed, "halves")
-            half = len(order) // 2
-            chosen = some(train, order[:half][:num]), some(train, order[half:][:num])
-        else:
-            one, two = (test, train) if self.split == "test" else (train, test)
-            chosen = (
-                some(one, drawn(len(one), num, seed, "reference")),
-                some(two, drawn(len(two), num, seed, "floor")),
-            )
-        reference, stand_ins = (Side(x.images, self.extractor, labels=x.labels) for x in chosen)
-        return reference, stand_ins
-
-    @cached_property
-    def bench(self) -> Bench:
-        real, other = self._sides
-        on_test = self.split == "test"
-        return Bench(
-            real,
-            ImageSet(self.train.images[: self.preprocess.first]),
-            real if on_test else other if self.test is not None else None,
-            self.train.images[-10_000:][:1000] if on_test else self.train.images[:0],
-        )
-
-    def measure(self, name: str, fakes: Side) -> tuple[Row, Memory | None]:
-        """The row of a metric, without what made the fakes, and pairs for a picture.
-
-        Raises:
-            UsageError: it cannot be measured.
-        """
-        measured = MEASURES[name](self.bench, fakes)
-        return self.row(name, measured, self.floor(name, measured)), measured.pairs
-
-    def floor(self, name: str, measured: Measured) -> dict[str, float]:
-        """The values for real images; `measured` says of which values."""
-        return floor_of(name, self.bench, self._sides[1], measured, self.seed)
-
-    def trial(self, name: str) -> Measured:
-        """The metric of a few real images: whether it can be measured, and what values it has."""
-        few = self.bench.few(TRIAL)
-        return MEASURES[name](few, Side(self._sides[1].images[:TRIAL], self.extractor, False))
-
-    def row(self, name: str, measured: Measured, floor: dict[str, float], reason: str = "") -> Row:
-        used = extraction.pixels() if name in ON_PIXELS else self.extractor
-        real = self.bench.reference.images
-        halves = self.split == "train" and self.test is None
-        return Row(
-            metric=f"{called(name, used)}{short(self.num)}",
-            values=measured.values,
-            intervals=measured.intervals,
-            floor=floor,
-            reason=reason,
-            settings={METRICS.name_of(c): dataclasses.asdict(c) for c in measured.components},
-            num_fake=self.num,
-            num_reference=self.num,
-            data=named(self.dataset),
-            split="train, one half" if halves else self.split,
-            fingerprint=fingerprint(real),
-            extractor=used.name,
-            extractor_sha256=used.sha256,
-            extractor_accuracy=used.accuracy,
-            note=used.note,
-            resize=_resizing(self.preprocess, used, name, real),
-            seed=self.seed,
-            recipe="",
-            images=None,
-            step=None,
-            picture="",
+    @property
+    def protocol(self) -> tuple[object, ...]:
+        """What two rows of one name share if their numbers may be compared."""
+        return (
+            self.fingerprint,
+            self.split,
+            self.extractor_sha256,
+            self.seed,
+            self.resize,
+            self.settings,
         )
 
 
-def most(train: ImageSet, test: ImageSet | None) -> int:
-    """How many images there are of both reference and real ones that stand in for fakes."""
-    return len(train) // 2 if test is None else min(len(train), len(test))
+def current_settings(settings: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """A row's settings under today's names; what an older row lacks is at its default.
 
-
-def called(name: str, extractor: Extractor) -> str:
-    """A metric's name in the features of an extractor: fd, but fid in Inception's."""
-    return IN_INCEPTION.get(name, name) if extractor.is_inception else name
-
-
-def short(num: int) -> str:
-    return f"{num // 1000}k" if num % 1000 == 0 else str(num)
-
-
-def named(dataset: Dataset) -> str:
-    name = DATASETS.name_of(dataset)
-    return f"{name} {dataset.path}" if hasattr(dataset, "path") else name
-
-
-def _resizing(preprocess: Preprocess, extractor: Extractor, name: str, images: Pixels) -> str:
-    channels, height, width = images.shape[1:]
-    steps = []
-    if preprocess.image_size:
-        steps.append(f"data: {preprocess.filter} to {height}x{width}")
-    if name not in ON_PIXELS:
-        steps.append(f"features: {extractor.resizing((channels, height, width))}")
-    elif name != "parzen" and max(height, width) > SIDE:
-        steps.append(f"pixels: box to {SIDE} at most")
-    return "; ".join(step for step in steps if not step.endswith("none")) or "none"
-
-
-def some(of: ImageSet, rows: NDArray[np.int64]) -> ImageSet:
-    return ImageSet(of.images[rows], None if of.labels is None else of.labels[rows], of.classes)
+    Settings of metrics that this version does not know stay as they are.
+    """
+    current: dict[str, dict[str, Any]] = {}
+    for spelling, given in settings.items():
+        fields = dict(given) if isinstance(given, Mapping) else {}
+        try:
+            name = METRICS.spelled(spelling)
+        except UsageError:
+            current[spelling] = fields
+            continue
+        known = settings_of(METRICS.get(name))
+        defaults = {key: field.default for key, field in known.items() if not field.is_required()}
+        current[name] = defaults | current.get(name, {}) | fields
+    return current
 
 
 def _finite(value: Any) -> Any:

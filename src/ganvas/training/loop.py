@@ -88,7 +88,7 @@ def fit(
 
 def _train(session: Session, ending: Ending, reporter: Reporter, hooks: Hooks) -> Trained:
     run, state, lengths, folder = session.run, session.state, session.lengths, session.folder
-    monitor, clock = session.evaluation, hooks.clock
+    monitor, clock = session.monitor, hooks.clock
     steps = Steps(run, state, session.loader, session.step)
     log_every, sample_every, checkpoint_every = (
         lengths.steps(period)
@@ -170,7 +170,7 @@ def _train(session: Session, ending: Ending, reporter: Reporter, hooks: Hooks) -
 
 
 def _ending(session: Session, hooks: Hooks, begun: float) -> Ending:
-    state, plan = session.state, session.evaluation.plan
+    state, plan = session.state, session.monitor.plan
     used = state.seconds + state.evaluation_seconds - plan.seconds  # which lie after `begun`
     return Ending(
         session.run.train.length,
@@ -208,7 +208,7 @@ def _headline(session: Session, total: int | None) -> str:
         f"on {state.device} in {str(state.players.precision).removeprefix('torch.')}, "
         f"in {session.folder.path}"
     )
-    return "\n".join(filter(None, (headline, session.evaluation.plan.about)))
+    return "\n".join(filter(None, (headline, session.monitor.plan.about)))
 
 
 def _fitting(session: Session, total: int) -> str:

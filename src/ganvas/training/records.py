@@ -122,7 +122,7 @@ def write_checkpoint(session: Session) -> None:
         return
     folder.flush_log()  # before the checkpoint, which promises that the log goes this far
     save_checkpoint(state, folder.checkpoint(state.step))
-    folder.prune_checkpoints(run.output.keep_checkpoints, session.evaluation.best)
+    folder.prune_checkpoints(run.output.keep_checkpoints, session.monitor.best)
     images = session.lengths.images_at(state.step)
     made = snapshot(run, state.sampler, session.data.shape, images, session.num_classes)
     save_generator(folder.generator, run, made)

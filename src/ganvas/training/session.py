@@ -29,7 +29,8 @@ from ganvas.training.checkpoint import load_checkpoint
 from ganvas.training.compute.graph import check_device
 from ganvas.training.environment import environment
 from ganvas.training.joint import Step, fewest_passes
-from ganvas.training.monitor import Evaluation, make_plan
+from ganvas.training.monitor import Monitor
+from ganvas.training.plan import make_plan
 from ganvas.training.progress import Reporter
 from ganvas.training.state import State, new_state
 from ganvas.training.updates import Alternating
@@ -57,7 +58,7 @@ class Session:
     events: SummaryWriter
     logged: int
     """Up to this step the log is there already: the newest checkpoint's, on resuming."""
-    evaluation: Evaluation
+    monitor: Monitor
     started: str = field(default_factory=now)
     """When this sitting began."""
 
@@ -78,7 +79,8 @@ def open_session(
     num_classes = data.num_classes if takes_labels(run.model) else 0
     state = new_state(run, data.shape, device, num_classes)
     _check_last_batch(run, lengths, state)
-    plan = make_plan(run, data, data_root)
+    plan = make_plan(run, data, data_root, device)
+    run = plan.run
     about_data = {"images": len(data), "shape": data.shape, "sha256": fingerprint(data.images)}
     record = environment(device, state.players.precision, about_data)
     logged = 0
@@ -112,7 +114,7 @@ def open_session(
         num_classes=num_classes,
         events=events,
         logged=logged,
-        evaluation=Evaluation(run, folder, plan, lengths, state, events, logged),
+        monitor=Monitor(run, folder, plan, lengths, state, events, data.shape, num_classes, logged),
     )
 
 

@@ -52,6 +52,6 @@ def starting(incomplete: str, names: Iterable[str]) -> list[str]:
 
 def _registered(registry: str) -> list[str]:
     """The names that components have in the source, as importing them takes seconds."""
-    pattern = re.compile(rf'^@{registry}\.register\("([^"]+)"\)', re.MULTILINE)
+    pattern = re.compile(rf'^@{registry}\.register\("([^"]+)"', re.MULTILINE)
     files = Path(__file__).parent.parent.rglob("*.py")
     return [name for file in files for name in pattern.findall(file.read_text(encoding="utf-8"))]

@@ -1,8 +1,8 @@
 """`evaluate`: images measured against a data set."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 from typer import Argument, Option
 
@@ -40,6 +40,14 @@ def evaluate(
     features: Annotated[
         str, Option(help="auto, classifier, random, pixels or inception.")
     ] = "auto",
+    settings: Annotated[
+        list[str] | Mapping[str, Any] | Sequence[str] | None,
+        Option(
+            "--set",
+            metavar="metrics.METRIC.SETTING=VALUE",
+            help="A metric's setting, such as metrics.prdc.k=3; may be repeated.",
+        ),
+    ] = None,
     pairs: Annotated[
         Path | str | None, Option(help="PNG of the fakes most like training images.")
     ] = None,
@@ -70,7 +78,8 @@ def evaluate(
         num=num,
         split=split,  # type: ignore[arg-type]  # checked there
         seed=seed,
-        features=features,  # type: ignore[arg-type]  # checked there
+        features=features,
+        settings=settings or (),
         pairs=pairs,
         data_root=data_root,
         progress=progress,

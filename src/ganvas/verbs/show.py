@@ -51,9 +51,9 @@ def _families() -> dict[str, str]:
 
 def _registries() -> "dict[str, Registry]":
     from ganvas import config
-    from ganvas.registry import METRICS
+    from ganvas.registry import EXTRACTORS, METRICS
 
-    return {**config.COMPONENTS, "metric": METRICS}
+    return {**config.COMPONENTS, "metric": METRICS, "features": EXTRACTORS}
 
 
 def _plural(family: str) -> str:

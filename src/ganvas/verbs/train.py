@@ -142,7 +142,7 @@ def train(
     resume = options.get("resume")
     if resume is not None:
         folder, checkpoint = _resumable(Path(resume))
-        _check_resumed(run, folder, outdir)
+        run = _resumed(run, folder, outdir)
 
     from rich.console import Console
 
@@ -188,9 +188,9 @@ def resolve(recipe: RecipeName = None, **options: Unpack[Options]) -> "Run":
         tables["preprocess"] = whole
     run = config.build(config.override(tables, changes))
 
-    from ganvas.training.monitor import wanted
+    from ganvas.training.plan import asked
 
-    if not wanted(run.evaluate) and options.get("every") is not None:
+    if not asked(run.evaluate) and options.get("every") is not None:
         raise UsageError(
             f"--every: found '{options['every']}' where nothing is evaluated; give --evaluate too"
         )
@@ -253,16 +253,20 @@ def _resumable(what: Path) -> tuple["RunFolder", Path | None]:
     return folder, what if is_checkpoint else None
 
 
-def _check_resumed(run: "Run", folder: "RunFolder", outdir: str | Path | None) -> None:
-    """A run goes on in its own folder, with its own settings."""
+def _resumed(run: "Run", folder: "RunFolder", outdir: str | Path | None) -> "Run":
+    """The run that goes on: in its own folder, with its own settings."""
     from ganvas import config
+    from ganvas.training.plan import as_begun
 
     if outdir and Path(outdir).resolve() != folder.path.resolve():
         raise UsageError(
             f"--outdir: found '{outdir}' with --resume; a run goes on in its own folder"
         )
-    if changes := config.diff(config.load(folder.config), run):
+    begun = config.load(folder.config)
+    run = as_begun(run, begun)
+    if changes := config.diff(begun, run):
         raise UsageError(
             f"--resume: the settings are not those of '{folder.path}': {'; '.join(changes)}; "
             "resume without them, or start a new run"
         )
+    return run

@@ -1,4 +1,4 @@
-"""What a user sees while features are computed, where that takes more than a moment."""
+"""How long features still take, where that is more than a moment."""
 
 from __future__ import annotations
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -35,7 +34,7 @@ LOOKAHEAD: Final = 5
 
 
 @dataclass(frozen=True, kw_only=True)
-class Recipe:
+class ClassifierTraining:
     """The widths of a net and how it is trained; the defaults suit digits and letters."""
 
     widths: Widths = (24, 64, 128)
@@ -80,7 +79,9 @@ class Classifier(nn.Module):
     block until they are not.
     """
 
-    def __init__(self, shape: Shape, num_classes: int, widths: Widths = Recipe.widths) -> None:
+    def __init__(
+        self, shape: Shape, num_classes: int, widths: Widths = ClassifierTraining.widths
+    ) -> None:
         super().__init__()
         channels, height, width = shape
         patches = 8 * channels  # each of the 4 * channels directions, and its negative
@@ -125,7 +126,7 @@ def _unit(inputs: int, outputs: int, halved: bool = False) -> list[nn.Module]:
 
 
 def untrained(
-    shape: Shape, num_classes: int, seed: int, widths: Widths = Recipe.widths
+    shape: Shape, num_classes: int, seed: int, widths: Widths = ClassifierTraining.widths
 ) -> Classifier:
     """A classifier with the random weights that a seed stands for."""
     if min(shape[1:]) < SMALLEST:
@@ -149,7 +150,7 @@ def fit(
     num_classes: int,
     *,
     images_shown: int,
-    recipe: Recipe = Recipe(),
+    training: ClassifierTraining = ClassifierTraining(),
     seed: int = 0,
     on_pass: Callable[[int, float], None] = lambda number, loss: None,
 ) -> Classifier:
@@ -159,7 +160,7 @@ def fit(
     told the number of each pass over the images, and its mean loss.
     """
     channels, height, width = images.shape[1:]
-    net = untrained((channels, height, width), num_classes, seed, recipe.widths).train()
+    net = untrained((channels, height, width), num_classes, seed, training.widths).train()
     rng = torch.Generator().manual_seed(stream(seed, "classifier", "batches"))
     pixels, targets = torch.from_numpy(images), torch.from_numpy(labels)
     num_whitened = max(1, min(5000, PATCHES // (height * width)))
@@ -167,7 +168,7 @@ def fit(
     whiten(net.whitening, to_float(pixels[some], -1.0, 1.0))
     net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
-    size = min(recipe.batch_size, len(images))
+    size = min(training.batch_size, len(images))
     total = math.ceil(images_shown / size)
     optimizer = _optimizer(net)
     triangle = torch.optim.lr_scheduler.LambdaLR(
@@ -182,7 +183,7 @@ def fit(
             order = torch.randperm(len(images), generator=rng)
             mirrored = ~mirrored  # alternating flip: Jordan (2024), section 3.6
         chosen, order = order[:size], order[size:]
-        batch = augmented(to_float(pixels[chosen], -1.0, 1.0), recipe, rng, mirrored[chosen])
+        batch = augmented(to_float(pixels[chosen], -1.0, 1.0), training, rng, mirrored[chosen])
         with torch.autocast("cpu", torch.bfloat16, enabled=has_matrix_units()):
             _, logits = net(batch.contiguous(memory_format=torch.channels_last))
         loss = F.cross_entropy(logits.float(), targets[chosen], label_smoothing=0.2)
@@ -198,7 +199,7 @@ def fit(
             passes += 1
             on_pass(passes, float(np.mean(losses)))
             losses = []
-    return calibrated(net.eval(), images, labels, recipe, seed)
+    return calibrated(net.eval(), images, labels, training, seed)
 
 
 def whiten(layer: nn.Conv2d, images: Tensor) -> None:
@@ -240,7 +241,11 @@ def _look_ahead(net: Classifier, average: dict[str, Tensor], keep: float) -> Non
 
 
 def calibrated(
-    net: Classifier, images: Pixels, labels: NDArray[np.int64], recipe: Recipe, seed: int
+    net: Classifier,
+    images: Pixels,
+    labels: NDArray[np.int64],
+    training: ClassifierTraining,
+    seed: int,
 ) -> Classifier:
     """The net with its logits over one temperature (Guo et al. 2017, section 4.2), in place.
 
@@ -251,8 +256,8 @@ def calibrated(
     chosen = torch.randperm(len(images), generator=rng)[:4096]
     targets = torch.from_numpy(labels)[chosen]
     with torch.inference_mode():
-        parts = torch.split(torch.from_numpy(images)[chosen], recipe.batch_size)
-        batches = [augmented(to_float(part, -1.0, 1.0), recipe, rng) for part in parts]
+        parts = torch.split(torch.from_numpy(images)[chosen], training.batch_size)
+        batches = [augmented(to_float(part, -1.0, 1.0), training, rng) for part in parts]
         logits = torch.cat([net(batch)[1] for batch in batches])
     temperatures = torch.logspace(-1, 1, 81)
     losses = torch.stack([F.cross_entropy(logits / t, targets) for t in temperatures])
@@ -263,7 +268,10 @@ def calibrated(
 
 
 def augmented(
-    images: Tensor, recipe: Recipe, rng: torch.Generator, mirrored: Tensor | None = None
+    images: Tensor,
+    training: ClassifierTraining,
+    rng: torch.Generator,
+    mirrored: Tensor | None = None,
 ) -> Tensor:
     """Images turned, scaled, sheared and moved a little, each in its own way; some mirrored."""
 
@@ -271,14 +279,14 @@ def augmented(
         return (torch.rand(len(images), generator=rng) * 2 - 1) * reach
 
     def moved(side: int) -> Tensor:
-        return drawn(recipe.shift * side + 0.5).round() * (2 / side)  # an image is 2 wide
+        return drawn(training.shift * side + 0.5).round() * (2 / side)  # an image is 2 wide
 
-    turn, shear = drawn(math.radians(recipe.turn)), drawn(recipe.shear)
-    scale = torch.exp(drawn(recipe.scale))
+    turn, shear = drawn(math.radians(training.turn)), drawn(training.shear)
+    scale = torch.exp(drawn(training.scale))
     cos, sin = scale * turn.cos(), scale * turn.sin()
     right, down = moved(images.shape[3]), moved(images.shape[2])
     flip = torch.ones(len(images))
-    if recipe.mirror and mirrored is not None:
+    if training.mirror and mirrored is not None:
         flip[mirrored] = -1
     rows = torch.stack([flip * cos, shear - sin, right, flip * sin, cos, down], dim=1)
     grid = F.affine_grid(rows.view(-1, 2, 3), list(images.shape), align_corners=False)
@@ -300,7 +308,7 @@ def from_bytes(
     shape: Shape,
     num_classes: int,
     what: str,
-    widths: Widths = Recipe.widths,
+    widths: Widths = ClassifierTraining.widths,
 ) -> Classifier:
     """The classifier in `content`, in single precision; UsageError if it does not fit."""
     with torch.device("meta"):
@@ -315,7 +323,3 @@ def from_bytes(
     except (SafetensorError, RuntimeError, ValueError) as error:
         raise UsageError(f"{what} is damaged: {error}") from None
     return net.eval().requires_grad_(False)
-
-
-def sha256(content: bytes) -> str:
-    return hashlib.sha256(content).hexdigest()

@@ -1,4 +1,4 @@
-"""What a user sees while features are computed."""
+"""How long features still take."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from ganvas.metrics import features, progress
+from ganvas.metrics.extractors import countdown
+from ganvas.metrics.extractors.pixels import pixels
 
 Clock = Callable[[], None]
 
@@ -19,7 +20,7 @@ Clock = Callable[[], None]
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     """A call lets four seconds pass; no others do."""
     now = [100.0]
-    monkeypatch.setattr(progress.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(countdown.time, "monotonic", lambda: now[0])
 
     def tick() -> None:
         now[0] += 4
@@ -29,11 +30,11 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
 
 def test_the_estimate() -> None:
     expected = "features of 1,200 of 10,000 images · 12.0 images/s · 0:12:13 left"
-    assert progress.summary(1200, 10_000, 100.0) == expected
+    assert countdown.summary(1200, 10_000, 100.0) == expected
 
 
 def test_plain_lines_now_and_then(clock: Clock, capsys: pytest.CaptureFixture[str]) -> None:
-    for start in progress.watched(range(0, 79, 8), 79):
+    for start in countdown.watched(range(0, 79, 8), 79):
         assert start % 8 == 0
         clock()
     out, err = capsys.readouterr()
@@ -44,15 +45,15 @@ def test_plain_lines_now_and_then(clock: Clock, capsys: pytest.CaptureFixture[st
 
 
 def test_what_is_quick_shows_nothing(clock: Clock, capsys: pytest.CaptureFixture[str]) -> None:
-    assert list(progress.watched(range(0, 79, 8), 79)) == list(range(0, 79, 8))
+    assert list(countdown.watched(range(0, 79, 8), 79)) == list(range(0, 79, 8))
     assert capsys.readouterr().err == ""
 
 
 def test_a_line_that_lives_on_a_terminal(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
     screen = io.StringIO()
     console = Console(file=screen, force_terminal=True, width=120)
-    monkeypatch.setattr(progress, "Console", lambda stderr: console)
-    for _ in progress.watched(range(0, 20, 10), 20):
+    monkeypatch.setattr(countdown, "Console", lambda stderr: console)
+    for _ in countdown.watched(range(0, 20, 10), 20):
         clock()
     assert "features of 20 of 20 images · 2.5 images/s · 0:00:00 left" in screen.getvalue()
 
@@ -64,7 +65,7 @@ def test_an_extractor_is_watched_block_by_block() -> None:
         seen.append((starts, num))
         return starts
 
-    extractor = replace(features.pixels(), watch=watch, block=8)
+    extractor = replace(pixels(), watch=watch, block=8)
     images = np.arange(20, dtype=np.uint8).reshape(20, 1, 1, 1)
-    assert np.allclose(extractor(images).features[:, 0], np.arange(20) / 255)
+    assert np.allclose(extractor(images)[0][:, 0], np.arange(20) / 255)
     assert seen == [(range(0, 20, 8), 20)]

@@ -1,25 +1,12 @@
-"""Inception-v3 with the weights by which FID is defined: its net, its resize, its weights."""
+"""Inception-v3 as FID uses it: its net and its resize."""
 
 from __future__ import annotations
 
-import hashlib
-import io
-import pickle
-import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Final, Literal
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load, save
 from torch import Tensor, nn
-
-from ganvas.data import download
-from ganvas.data.sources import SOURCES, DataFile
-from ganvas.errors import RunError, UsageError
-from ganvas.files import write_file
 
 DIMS: Final = 2048
 """Features an image: the last average pooling, which TensorFlow's graph calls pool_3."""
@@ -194,97 +181,10 @@ def resized(images: Tensor) -> Tensor:
     """
     for dim in (3, 2):
         size = images.shape[dim]
-        position = torch.arange(SIDE, dtype=torch.float32) * (size / SIDE)
+        position = torch.arange(SIDE, dtype=torch.float32, device=images.device) * (size / SIDE)
         low = position.long()
         share = (position - low).view(-1, *[1] * (3 - dim))
         before = images.index_select(dim, low)
         after = images.index_select(dim, (low + 1).clamp_max(size - 1))
         images = before + (after - before) * share
     return images
-
-
-# Weights
-
-
-@dataclass(frozen=True)
-class Weights:
-    """A trained Inception and where it is from."""
-
-    net: Inception
-    sha256: str
-    """Of the published file; of the user's own where it is none."""
-    note: str = ""
-
-
-def read(root: Path | None) -> Weights:
-    """The net with the published weights, from disk or fetched once.
-
-    They are read from the published .pth file, after its SHA-256 matched and without running what
-    a pickle may hold, and kept as safetensors in the user's cache. Where there is no .pth, a
-    .safetensors file of that name is taken as it is.
-
-    Raises:
-        UsageError: a file is not the published one, or its weights are not those of this net.
-        RunError: there is no file, and it cannot be fetched.
-    """
-    source = SOURCES["inception"]
-    file = source.files[0]
-    assert file.sha256 is not None
-    kept = download.user_cache() / source.folder / "converted"
-    for path in kept.glob(f"{file.sha256[:16]}-*.safetensors"):
-        content = path.read_bytes()
-        if path.stem.endswith(hashlib.sha256(content).hexdigest()[:16]):
-            return Weights(_net(_from_safetensors(path, content), path), file.sha256)
-    own = download.find(source, DataFile(Path(file.name).stem + ".safetensors"), root)
-    if own and download.find(source, file, root) is None:
-        content = own.read_bytes()
-        note = f"weights of '{own}', which nothing shows to be the published ones"
-        net = _net(_from_safetensors(own, content), own)
-        return Weights(net, hashlib.sha256(content).hexdigest(), note)
-    path, content = download.read("inception", file.name, root)
-    tensors = _from_pickle(path, content)
-    net = _net(tensors, path)
-    content = save(tensors)
-    digests = f"{file.sha256[:16]}-{hashlib.sha256(content).hexdigest()[:16]}"
-    try:
-        write_file(kept / f"{digests}.safetensors", content)
-    except RunError as error:
-        warnings.warn(f"not kept for next time: {error}", stacklevel=2)
-    return Weights(net, file.sha256)
-
-
-def _from_pickle(path: Path, content: bytes) -> dict[str, Tensor]:
-    try:
-        tensors = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, ValueError, EOFError) as error:
-        reason = str(error).partition("\n")[0]
-        raise UsageError(f"'{path}' does not hold tensors alone: {reason}") from None
-    if not isinstance(tensors, dict) or not all(isinstance(v, Tensor) for v in tensors.values()):
-        raise UsageError(f"'{path}' does not hold tensors alone")
-    return {str(name): value.contiguous() for name, value in tensors.items()}
-
-
-def _from_safetensors(path: Path, content: bytes) -> dict[str, Tensor]:
-    try:
-        tensors: dict[str, Tensor] = load(content)
-    except (SafetensorError, ValueError) as error:
-        raise UsageError(f"'{path}' is no safetensors file: {error}") from None
-    return tensors
-
-
-def _net(tensors: Mapping[str, Tensor], path: Path) -> Inception:
-    """The net with these weights, for inference only."""
-    with torch.device("meta"):
-        net = Inception()
-    given = {key: value for key, value in tensors.items() if not key.endswith("_tracked")}
-    wanted = {k: v for k, v in net.state_dict().items() if not k.endswith("_tracked")}
-    for key, value in wanted.items():
-        found = given.get(key)
-        if found is None or found.shape != value.shape or not found.is_floating_point():
-            has = "nothing" if found is None else f"{tuple(found.shape)} of {found.dtype}"
-            raise UsageError(
-                f"'{path}' does not hold the weights of Inception-v3 as FID uses it: {key} is "
-                f"{has}, expected {tuple(value.shape)}"
-            )
-    net.load_state_dict({key: given[key].float() for key in wanted}, strict=False, assign=True)
-    return net.eval().requires_grad_(False)

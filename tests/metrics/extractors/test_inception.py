@@ -1,19 +1,14 @@
-"""Inception: the net is that of the published weights, and no other weights are taken for them."""
+"""Inception's weights: no others are taken for the published ones; the names of its numbers."""
 
 from __future__ import annotations
 
 import hashlib
-import importlib
-import importlib.util
 import json
 import pickle
-import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from types import ModuleType
 from typing import Any
-from unittest import mock
 
 import numpy as np
 import platformdirs
@@ -26,120 +21,12 @@ import ganvas
 from ganvas.data.datasets import Digits
 from ganvas.data.sources import SOURCES
 from ganvas.errors import RunError, UsageError
-from ganvas.metrics import features, inception
+from ganvas.metrics.extractors import inception
+from ganvas.metrics.extractors.choice import choose
+from ganvas.metrics.extractors.inception_net import RESIZING
+from ganvas.pixels import ImageSet
 
 PUBLISHED = SOURCES["inception"].files[0]
-
-
-@pytest.fixture(scope="module")
-def weights() -> dict[str, Tensor]:
-    """Random weights that keep activations about one."""
-    rng = np.random.default_rng(0)
-    found = {}
-    with torch.device("meta"):
-        layout = inception.Inception().state_dict()
-    for key, like in layout.items():
-        values = rng.standard_normal(tuple(like.shape), np.float32)
-        if key.endswith("conv.weight"):
-            values *= np.sqrt(2 / np.prod(like.shape[1:]))
-        elif key.endswith("running_var"):
-            values = 1 + np.abs(values) / 2
-        else:
-            values = values / 5 + key.endswith("bn.weight")
-        found[key] = torch.from_numpy(np.asarray(values, np.float32))
-        if key.endswith("tracked"):
-            found[key] = torch.tensor(0)
-    return found
-
-
-@pytest.fixture(scope="module")
-def images() -> Tensor:
-    """Two coarse random images, uint8 (2, 3, 24, 40)."""
-    return torch.from_numpy(np.random.default_rng(1).integers(0, 256, (2, 3, 24, 40), np.uint8))
-
-
-@pytest.fixture(scope="module")
-def outputs(weights: dict[str, Tensor], images: Tensor) -> tuple[Tensor, Tensor]:
-    with torch.inference_mode():
-        found: tuple[Tensor, Tensor] = inception._net(weights, Path("x"))(images.float())
-    return found
-
-
-# The net
-
-
-def test_parameters() -> None:
-    """Keras publishes 23,851,784 numbers for the net: no scales of batch normalisation, but means
-    and variances of its 17,216 channels, and 1,000 classes."""
-    with torch.device("meta"):
-        net = inception.Inception()
-    num = sum(value.numel() for value in net.parameters())
-    assert num == 23_851_784 - 17_216 + 8 * 2049 == 23_850_960
-    assert sum(m.num_features for m in net.modules() if isinstance(m, nn.BatchNorm2d)) == 17_216
-
-
-def test_names_and_shapes_are_those_of_torch_fidelity(weights: dict[str, Tensor]) -> None:
-    lines = sorted(f"{key} {tuple(value.shape)}" for key, value in weights.items())
-    assert len(lines) == 566
-    assert hashlib.sha256("\n".join(lines).encode()).hexdigest() == LAYOUT
-
-
-def test_outputs_are_those_of_torch_fidelity_0_4(outputs: tuple[Tensor, Tensor]) -> None:
-    found, logits = outputs
-    assert found.shape == (2, 2048) and logits.shape == (2, 1008)
-    assert found.min() >= 0
-    # channels of each branch of the last block, and some logits, as torch-fidelity computes them
-    assert found[1, CHANNELS].tolist() == pytest.approx(FEATURES, rel=1e-3)
-    assert logits[0, :4].tolist() == pytest.approx(LOGITS, rel=1e-3)
-
-
-def test_outputs_equal_those_of_torch_fidelity_where_it_is_installed(
-    weights: dict[str, Tensor],
-    images: Tensor,
-    outputs: tuple[Tensor, Tensor],
-    tmp_path: Path,
-) -> None:
-    spec = importlib.util.find_spec("torch_fidelity")
-    if spec is None:
-        pytest.skip("torch-fidelity is not installed")
-    package = ModuleType("torch_fidelity")  # without its __init__, which needs torchvision
-    package.__path__ = spec.submodule_search_locations  # type: ignore[assignment]
-    with mock.patch.dict(sys.modules, {"torch_fidelity": package}):
-        module = importlib.import_module("torch_fidelity.feature_extractor_inceptionv3")
-    torch.save(weights, tmp_path / "weights.pth")
-    other = module.FeatureExtractorInceptionV3(
-        "other", ["2048", "logits"], feature_extractor_weights_path=str(tmp_path / "weights.pth")
-    )
-    for mine, its in zip(outputs, other(images), strict=True):
-        assert torch.allclose(mine, its, rtol=1e-5, atol=1e-6)
-
-
-@pytest.mark.parametrize(("height", "width"), [(2, 3), (32, 32), (299, 299), (400, 310)])
-def test_resize_is_the_formula(height: int, width: int, rng: np.random.Generator) -> None:
-    image = rng.integers(0, 256, (height, width)).astype(np.float64)
-    found = inception.resized(torch.from_numpy(image).float()[None, None])[0, 0]
-    assert found.shape == (299, 299)
-    for row, column in ((0, 0), (1, 297), (150, 37), (298, 298)):
-        y, x = row * height / 299, column * width / 299
-        top, left = int(y), int(x)
-        below, right = min(top + 1, height - 1), min(left + 1, width - 1)
-        v, u = y - top, x - left
-        upper = (1 - u) * image[top, left] + u * image[top, right]
-        lower = (1 - u) * image[below, left] + u * image[below, right]
-        assert float(found[row, column]) == pytest.approx((1 - v) * upper + v * lower, abs=0.01)
-
-
-def test_large_images_are_not_smoothed() -> None:
-    image = torch.arange(598.0).expand(1, 1, 598, 598)
-    assert torch.equal(inception.resized(image)[0, 0, 5], torch.arange(0, 598, 2.0))
-
-
-def test_padding_does_not_darken_averages() -> None:
-    block = inception.Block(1, {"branch_pool": [(1, 1, 1)]}, "average")
-    assert torch.equal(block._pooled(torch.ones(1, 1, 4, 4)), torch.ones(1, 1, 4, 4))
-
-
-# Its weights
 
 
 class Tiny(nn.Module):
@@ -275,16 +162,16 @@ def test_the_extractor_gives_pixels_in_three_channels(tiny_weights: Tiny, channe
     some[:, 3:] = 255
     seen: list[Tensor] = []
     tiny_weights.register_forward_pre_hook(lambda net, inputs: seen.append(inputs[0].clone()))
-    extractor = features.of_inception(None)
-    found = extractor(some)
+    extractor = choose("inception", None, ImageSet(some), None)
+    found, probabilities = extractor(some)
     given = torch.cat(seen)[:19].numpy()
     assert np.array_equal(given, np.broadcast_to(some[:, :3], (19, 3, 6, 4)))
-    assert found.probabilities is not None
-    logits = found.features @ tiny_weights.fc.weight.numpy().T  # no bias
+    assert probabilities is not None
+    logits = found @ tiny_weights.fc.weight.numpy().T  # no bias
     shares = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
-    assert np.allclose(found.probabilities, shares, atol=1e-5)
+    assert np.allclose(probabilities, shares, atol=1e-5)
     expected = "" if channels == 3 else f", {channels} to 3 channels"
-    assert extractor.resizing((channels, 6, 4)) == inception.RESIZING + expected
+    assert extractor.resizing((channels, 6, 4)) == RESIZING + expected
 
 
 def test_numbers_in_its_features_have_names_of_their_own(
@@ -297,10 +184,8 @@ def test_numbers_in_its_features_have_names_of_their_own(
         "fid100", "kid100", "prdc100", "is100", "memorisation100",
     ]  # fmt: skip
     assert [row["extractor"] for row in rows] == ["inception"] * 4 + ["pixels"]
-    assert rows[3]["values"].keys() == {"score"} and rows[3]["settings"].keys() == {
-        "classifier-score"
-    }
-    assert rows[0]["resize"] == f"features: {inception.RESIZING}, 1 to 3 channels"
+    assert rows[3]["values"].keys() == {"score"} and rows[3]["settings"].keys() == {"classes"}
+    assert rows[0]["resize"] == f"features: {RESIZING}, 1 to 3 channels"
     named = json.loads(cli(*options, "--json", "--metrics", "fid,kid,fd,is").out)
     assert [row["metric"] for row in named] == ["fid100", "kid100", "is100"]
     assert named[0]["values"] == rows[0]["values"]
@@ -329,9 +214,3 @@ def test_no_weights_and_no_network_is_one_line(tmp_path: Path, cli: Callable[...
 def test_fetch_says_the_same(cli: Callable[..., Any]) -> None:
     said = cli("data", "fetch", "inception")
     assert said.code == 1 and PUBLISHED.name in said.err and said.err.count("\n") == 1
-
-
-LAYOUT = "760681d791cb624e1bf7a2e802a68933dd17aa5e3109fcf498d9dfa521bc10d7"
-CHANNELS = [245, 385, 1015, 1099, 1822, 1924]
-FEATURES = [0.400853, 0.430301, 0.387268, 0.469379, 0.423933, 0.511114]
-LOGITS = [-0.439606, -3.643683, 5.517836, -2.454926]

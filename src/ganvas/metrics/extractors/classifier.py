@@ -1,0 +1,147 @@
+"""Features of a small classifier: one that comes with a data set, or one trained on the spot."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import replace
+from importlib import resources
+from importlib.resources.abc import Traversable
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import torch
+from pydantic.dataclasses import dataclass
+from torch import Tensor, nn
+
+from ganvas.errors import UsageError
+from ganvas.metrics import cache
+from ganvas.metrics.extractors import classifier_net
+from ganvas.metrics.extractors.extractor import Extractor
+from ganvas.pixels import ImageSet, fingerprint
+from ganvas.registry import CHECKED, DATASETS, EXTRACTORS
+
+HELD_OUT: Final = 5
+"""Without a test split, every so many-th training image tells the classifier's accuracy."""
+SHOWN: Final = 120_000
+"""Images shown to a classifier that is trained on the spot, at most 60 times the training set."""
+FEWEST: Final = 40
+"""Least labelled images to train a classifier on."""
+
+
+@EXTRACTORS.register("classifier")
+@dataclass(frozen=True, kw_only=True, config=CHECKED)
+class ClassifierFeatures:
+    """Features of a classifier that comes with the data set, or is trained on it (Jordan 2024)."""
+
+    def open(
+        self, dataset: object, train: ImageSet, test: ImageSet | None, root: Path | None
+    ) -> Extractor:
+        """Raises UsageError where there are no labels, one class or too few images."""
+        if folder := bundled(dataset):
+            return _read(folder)
+        if lack := lacking(train):
+            raise UsageError(f"--features classifier: the training images have {lack}")
+        return _trained(train, test)
+
+
+class ClassifierView(nn.Module):
+    """Features and probabilities; with `mirrored`, means over an image and its mirror image."""
+
+    def __init__(self, net: classifier_net.Classifier, mirrored: bool = False) -> None:
+        super().__init__()
+        self.net = net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.mirrored = mirrored
+
+    def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        views = [images, images.flip(3)] if self.mirrored else [images]
+        layout = torch.channels_last
+        found = [self.net.features(view.contiguous(memory_format=layout)) for view in views]
+        features = torch.stack(found).mean(dim=0)
+        return features, self.net.logits(features).softmax(dim=1)
+
+
+def lacking(train: ImageSet) -> str:
+    """What images lack to train a classifier on; empty if nothing."""
+    if train.labels is None:
+        return "no labels"
+    if len(np.unique(train.labels)) < 2:
+        return "one class only"
+    if len(train) < FEWEST:
+        return f"{len(train)} labelled images, fewer than {FEWEST}"
+    return ""
+
+
+def bundled(dataset: object) -> Traversable | None:
+    """The folder of the classifier that comes with a data set, in any of its settings.
+
+    Those change which images there are and their size, not what they show.
+    """
+    name = f"classifier-{DATASETS.name_of(dataset)}"
+    folder = resources.files("ganvas") / "pretrained" / name
+    return folder if (folder / "card.json").is_file() else None
+
+
+def _read(folder: Traversable) -> Extractor:
+    card = json.loads((folder / "card.json").read_text(encoding="utf-8"))
+    content = (folder / "model.safetensors").read_bytes()
+    if cache.sha256(content) != card["sha256"]:
+        raise UsageError(f"'{folder}' is damaged: its weights are not those that its card names")
+    return _of_card(card, content, folder.name, f"'{folder}'")
+
+
+def _of_card(card: Mapping[str, Any], content: bytes, name: str, what: str) -> Extractor:
+    channels, height, width = card["shape"]
+    first, second, third = card["widths"]
+    shape, widths = (channels, height, width), (first, second, third)
+    net = classifier_net.from_bytes(content, shape, len(card["classes"]), what, widths)
+    mirrored = card.get("mirrored", False)
+    return Extractor(
+        name,
+        card["sha256"],
+        ClassifierView(net, mirrored),
+        shape,
+        accuracy=card["accuracy"],
+        note="means over an image and its mirror image" if mirrored else "",
+    )
+
+
+def _trained(train: ImageSet, test: ImageSet | None) -> Extractor:
+    """A classifier of these images, trained now or kept from an earlier time."""
+    assert train.labels is not None
+    num_classes = max(len(train.classes), int(train.labels.max()) + 1)
+    labelled = test is not None and test.labels is not None
+    key = (
+        fingerprint(train.images),
+        cache.sha256(train.labels.tobytes()),
+        fingerprint(test.images) if test is not None and labelled else "",
+        repr((HELD_OUT, SHOWN, num_classes)),
+        cache.source_of(__name__),
+    )
+    if kept := cache.read("classifiers", *key):
+        line, _, content = kept.partition(b"\n")
+        return _of_card(json.loads(line), content, "classifier", "the classifier in the cache")
+    if test is not None and labelled:
+        known, unseen = train, test
+    else:
+        held = np.arange(len(train)) % HELD_OUT == HELD_OUT - 1
+        known, unseen = (ImageSet(train.images[i], train.labels[i]) for i in (~held, held))
+    assert known.labels is not None and unseen.labels is not None
+    net = classifier_net.fit(
+        known.images, known.labels, num_classes, images_shown=min(SHOWN, 60 * len(known))
+    )
+    content = classifier_net.to_bytes(net)
+    card: dict[str, Any] = {
+        "shape": train.shape,
+        "classes": list(map(str, range(num_classes))),
+        "widths": classifier_net.ClassifierTraining.widths,
+        "sha256": cache.sha256(content),
+        "accuracy": None,
+    }
+    extractor = _of_card(card, content, "classifier", "the classifier")
+    _, probabilities = extractor(unseen.images)
+    assert probabilities is not None
+    card["accuracy"] = float(np.mean(probabilities.argmax(axis=1) == unseen.labels))
+    cache.write(json.dumps(card).encode() + b"\n" + content, "classifiers", *key)
+    return replace(extractor, accuracy=card["accuracy"])

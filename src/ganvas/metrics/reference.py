@@ -1,0 +1,299 @@
+"""The real images that fakes are compared with: their statistics, and the floor."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import time
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ganvas.config import Preprocess
+from ganvas.data.prepare import load_images
+from ganvas.errors import UsageError
+from ganvas.metrics import cache
+from ganvas.metrics.extractors.extractor import Extractor
+from ganvas.metrics.extractors.pixels import pixels
+from ganvas.metrics.forms import SIDE, Extracted, extracted, pixel_rows, real_views, views
+from ganvas.metrics.forms import uses_extractor as uses
+from ganvas.metrics.metric import Measured, Metric, Views
+from ganvas.metrics.rows import Row
+from ganvas.metrics.spec import count
+from ganvas.pixels import ImageSet, Pixels, fingerprint
+from ganvas.protocols import Dataset, Split
+from ganvas.registry import DATASETS, METRICS
+from ganvas.seeds import stream
+
+LAST: Final = 10_000
+"""Of so many training images, the last ones, the first HELD_OUT are held out."""
+HELD_OUT: Final = 1_000
+
+
+@dataclass(frozen=True)
+class Floor:
+    """What real images get in place of fakes."""
+
+    values: dict[str, float]
+    """Empty where there are too few of them."""
+    seconds: float
+    """What comparing them took when it was done; it tells what comparing fakes will take."""
+
+
+@dataclass(frozen=True)
+class Reference:
+    """Real images to compare `num` fakes with, and how all of them are looked at."""
+
+    dataset: Dataset
+    preprocess: Preprocess
+    train: ImageSet
+    """All training images, `preprocess.first` or not."""
+    test: ImageSet | None
+    split: Split
+    seed: int
+    extractor: Extractor
+    num: int
+    """Reference images, and as many that stand in for fakes; at most `most`."""
+    _known: dict[Metric, tuple[Metric, Any]] = field(default_factory=dict, repr=False)
+    """Metrics with no setting left unset, and their statistics."""
+
+    def measure(self, metric: Metric, fakes: Views) -> Measured:
+        """What a metric says of `num` fakes; UsageError if it cannot be measured."""
+        fitted, statistics = self.prepared(metric)
+        if "labels" in metric.needs and fakes.labels is None:
+            raise UsageError(
+                "it needs labelled fakes: an .npz file with `labels`, or a folder of class folders"
+            )
+        return fitted.compare(statistics, fakes)
+
+    def prepared(self, metric: Metric) -> tuple[Metric, Any]:
+        """The metric with no setting left unset, and its statistics, computed once.
+
+        Raises:
+            UsageError: the real images do not allow it.
+        """
+        if metric not in self._known:
+            real = self._views(metric, self.trained_on)
+            fitted = metric.fitted(real)
+            self._known[metric] = fitted, fitted.statistics(real)
+        return self._known[metric]
+
+    # The images
+
+    @property
+    def trained_on(self) -> Pixels:
+        """What the generator was trained on."""
+        return self.train.images[: self.preprocess.first]
+
+    @cached_property
+    def _drawn(self) -> tuple[ImageSet, ImageSet]:
+        """Reference images, and those of the other split, or half, that stand in for fakes."""
+        train, test, num = self.train, self.test, self.num
+        if test is None:
+            rows = self._order(len(train), "halves")
+            half = len(rows) // 2
+            return some(train, rows[:half][:num]), some(train, rows[half:][:num])
+        one, two = (test, train) if self.split == "test" else (train, test)
+        rows, other_rows = self._order(len(one), "reference"), self._order(len(two), "floor")
+        return some(one, rows[:num]), some(two, other_rows[:num])
+
+    def _order(self, num: int, purpose: str) -> NDArray[np.int64]:
+        return order(num, self.seed, purpose)
+
+    @cached_property
+    def _extracted(self) -> Extracted:
+        return extracted(self.extractor, self._drawn[0].images)
+
+    def _views(self, metric: Metric, training: Pixels) -> Views:
+        """The real images in the forms that a metric needs; UsageError if one is not to be had."""
+        needs = metric.needs
+        real, _ = self._drawn
+        seen = self._extracted if uses(needs) else None
+        if "probabilities" in needs and seen and seen[1] is None:
+            raise UsageError(f"a classifier is needed; the features are '{self.extractor.name}'")
+        if "labels" in needs and real.labels is None:
+            raise UsageError("it needs labelled data, and the data set has no labels")
+        if "labels" in needs and len(np.unique(real.labels)) < 2:  # type: ignore[arg-type]
+            raise UsageError("it needs labels of at least two classes, and the data set has one")
+        return replace(
+            views(real, self.extractor, needs, seen),
+            unseen=pixel_rows(self._unseen()) if "unseen" in needs else None,
+            training=pixel_rows(training) if "training" in needs else None,
+            held_out=self._held_out() if "held_out" in needs else None,
+        )
+
+    def _unseen(self) -> Pixels:
+        if self.test is None:
+            raise UsageError(
+                "it needs real images that were not trained on; there is no test split"
+            )
+        return self._drawn[0 if self.split == "test" else 1].images
+
+    def _held_out(self) -> Pixels:
+        if self.split != "test":
+            raise UsageError("it is defined on test images; use --split test")
+        return self.train.images[-LAST:][:HELD_OUT]
+
+    # The floor
+
+    def floor(self, metric: Metric) -> Floor:
+        """The floor of a metric, computed once for all time; UsageError if it cannot be."""
+        others = self._stand_ins(metric)
+        if others is None:
+            return Floor({}, 0.0)
+        fakes, training = others
+        key = self._key(metric, fakes)
+        if kept := cache.read_json("floors", *key):
+            return Floor(**kept)
+        fitted, statistics = self.prepared(metric)
+        if training is not None:
+            statistics = fitted.statistics(self._views(metric, training))
+        seen = real_views(fakes, self.extractor, metric.needs)
+        began = time.perf_counter()
+        values = fitted.compare(statistics, seen).values
+        floor = Floor(values, time.perf_counter() - began)
+        if all(map(math.isfinite, values.values())):
+            cache.write_json(dataclasses.asdict(floor), "floors", *key)
+        return floor
+
+    def _stand_ins(self, metric: Metric) -> tuple[ImageSet, Pixels | None] | None:
+        """Real images in place of fakes, and the training images that are left, if fewer are.
+
+        None where there are too few.
+        """
+        if metric.floor == "other split":
+            return self._drawn[1], None
+        images, num = self.trained_on, self.num
+        if len(images) < num + 2:
+            return None
+        if metric.floor == "left out":
+            rows = self._order(len(images), "kept")
+            return ImageSet(images[rows[:num]]), images[np.sort(rows[num:])]
+        first = max(0, len(images) - LAST)
+        allowed = np.delete(np.arange(len(images)), slice(first, first + HELD_OUT))
+        rows = allowed[self._order(len(allowed), "floor")[:num]]
+        return None if len(rows) < num else (ImageSet(images[rows]), None)
+
+    def _key(self, metric: Metric, fakes: ImageSet) -> tuple[str, ...]:
+        """All that a floor follows from."""
+        images = [*(drawn.images for drawn in self._drawn), fakes.images]
+        if metric.floor != "other split":
+            images.append(self.train.images)
+        labels = [drawn.labels for drawn in (*self._drawn, fakes) if drawn.labels is not None]
+        return (
+            repr(metric),
+            repr((self.split, self.num, self.preprocess.first, self.extractor.device.type)),
+            self._extractor_of(metric).sha256,
+            *map(fingerprint, images),
+            *(cache.sha256(of.tobytes()) for of in labels),
+            cache.source_of(type(metric).__module__),
+            cache.source_of(__name__),
+        )
+
+    # Rows
+
+    def row(self, metric: Metric, measured: Measured, floor: dict[str, float]) -> Row:
+        """A metric's numbers with all that they depend on but what made the fakes."""
+        fitted: Any = self.prepared(metric)[0]
+        return replace(
+            self.blank(metric),
+            values=measured.values,
+            intervals=measured.intervals,
+            floor=floor,
+            settings={METRICS.name_of(metric): dataclasses.asdict(fitted)},
+        )
+
+    def blank(self, metric: Metric, reason: str = "") -> Row:
+        """A row without numbers, and why there are none if it stays so."""
+        extractor = self._extractor_of(metric)
+        name = METRICS.name_of(metric)
+        shown = metric.in_inception if extractor.is_inception and metric.in_inception else name
+        halves = self.split == "train" and self.test is None
+        return Row(
+            metric=f"{shown}{count(self.num)}",
+            values={},
+            intervals={},
+            floor={},
+            reason=reason,
+            settings={},
+            num_fake=self.num,
+            num_reference=self.num,
+            data=named(self.dataset),
+            split="train, one half" if halves else self.split,
+            fingerprint=self._fingerprint,
+            extractor=extractor.name,
+            extractor_sha256=extractor.sha256,
+            extractor_accuracy=extractor.accuracy,
+            note=extractor.note,
+            resize=self._resizing(metric),
+            seed=self.seed,
+        )
+
+    @cached_property
+    def _fingerprint(self) -> str:
+        return fingerprint(self._drawn[0].images)
+
+    def _extractor_of(self, metric: Metric) -> Extractor:
+        return self.extractor if uses(metric.needs) else pixels()
+
+    def _resizing(self, metric: Metric) -> str:
+        channels, height, width = self.train.shape
+        steps = []
+        if self.preprocess.image_size:
+            steps.append(f"data: {self.preprocess.filter} to {height}x{width}")
+        if uses(metric.needs):
+            resizing = self.extractor.resizing((channels, height, width))
+            steps += [f"features: {resizing}"] if resizing != "none" else []
+        elif "pixels" in metric.needs and max(height, width) > SIDE:
+            steps.append(f"pixels: box to {SIDE} at most")
+        return "; ".join(steps) or "none"
+
+
+def splits(
+    dataset: Dataset,
+    preprocess: Preprocess,
+    root: Path | None,
+    *,
+    train: ImageSet | None = None,
+    test_needed: bool = False,
+) -> tuple[ImageSet, ImageSet | None]:
+    """All training images, and the test images if there are any.
+
+    `train` are the training images after `preprocess`, if they have been loaded already.
+
+    Raises:
+        UsageError: a file is corrupt, or there is no test split and one is needed.
+        RunError: a file is nowhere to be found.
+    """
+    whole = replace(preprocess, first=None)
+    if train is None or preprocess.first is not None:
+        train = load_images(dataset, whole, "train", root)
+    try:
+        return train, load_images(dataset, whole, "test", root)
+    except UsageError as error:
+        if test_needed:
+            raise UsageError(f"--split test: {error}; or compare with --split train") from None
+        return train, None
+
+
+def most(train: ImageSet, test: ImageSet | None) -> int:
+    """How many images there are of both reference and real ones that stand in for fakes."""
+    return len(train) // 2 if test is None else min(len(train), len(test))
+
+
+def order(num: int, seed: int, purpose: str) -> NDArray[np.int64]:
+    """A random order of `num` images, which a seed stands for."""
+    return np.random.default_rng(stream(seed, "evaluate", purpose)).permutation(num)
+
+
+def some(of: ImageSet, rows: NDArray[np.int64]) -> ImageSet:
+    return ImageSet(of.images[rows], None if of.labels is None else of.labels[rows], of.classes)
+
+
+def named(dataset: Dataset) -> str:
+    name = DATASETS.name_of(dataset)
+    return f"{name} {dataset.path}" if hasattr(dataset, "path") else name

@@ -1,0 +1,227 @@
+"""What a run measures: which metrics, of how many images, and which value decides."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import platformdirs
+import pytest
+
+import ganvas
+from ganvas import config
+from ganvas.config import Evaluate
+from ganvas.data.prepare import load_images
+from ganvas.errors import UsageError
+from ganvas.metrics.extractors import classifier_net
+from ganvas.metrics.frechet import FrechetDistance
+from ganvas.metrics.kernel import KernelDistance
+from ganvas.rundir import RunFolder
+from ganvas.training import loop
+from ganvas.training.plan import Criterion, Plan, asked, make_plan, usual_count
+
+Train = Callable[..., Any]
+
+
+@pytest.fixture(autouse=True, scope="module")
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    folder = tmp_path_factory.mktemp("cache")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(platformdirs, "user_cache_dir", lambda app: str(folder))
+        yield folder
+
+
+@pytest.fixture(autouse=True)
+def plain_plots(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(loop, "plot_losses", lambda path, title, lines: path.write_text(title))
+
+
+@pytest.mark.parametrize(
+    ("length", "num_images", "count"),
+    [
+        ({"train.images": 200_000}, 9, 2_000),
+        ({"train.images": 199_999}, 9, 1_000),
+        ({"train.epochs": 5}, 60_000, 2_000),
+        ({"train.epochs": 1}, 60_000, 500),
+        ({"train.epochs": 1}, 100, 200),
+    ],
+)
+def test_a_short_run_measures_fewer_images(
+    length: dict[str, int], num_images: int, count: int
+) -> None:
+    tables = config.override(config.read_recipe("quickstart").tables, list(length.items()))
+    assert usual_count(config.build(tables), num_images) == count
+
+
+@pytest.mark.parametrize(
+    ("better", "values", "order"),
+    [("lower", [3, 1, 2], [1, 2, 0]), ("higher", [3, 1, 2], [0, 2, 1]),
+     ("half", [0.1, 0.6, math.nan], [1, 0, 2])],
+)  # fmt: skip
+def test_better_has_a_direction(better: Any, values: list[float], order: list[int]) -> None:
+    decides = Criterion("fd2k", "distance", better)
+    blank = SimpleNamespace(metric="fd2k")
+    scores = [
+        decides.score([SimpleNamespace(**vars(blank), values={"distance": v})])  # type: ignore[list-item]
+        for v in values
+    ]
+    assert sorted(range(len(values)), key=lambda i: -scores[i]) == order
+
+
+@pytest.mark.parametrize(
+    ("metrics", "best", "expected"),
+    [
+        ("prdc10,fd10", "", ("prdc10", "precision", "higher")),
+        ("prdc10,fd10", "fd", ("fd10", "distance", "lower")),
+        ("fd10,prdc10", "prdc.coverage", ("prdc10", "coverage", "higher")),
+        ("1nn10", "", ("1nn10", "accuracy", "half")),
+        ("kd", "", ("kd32", "distance", "lower")),
+        ("fd500,fd9000", "", ("fd32", "distance", "lower")),
+    ],
+)
+def test_which_value_decides(
+    metrics: str, best: str, expected: tuple[str, ...], tiny_settings: dict[str, Any]
+) -> None:
+    plan = plan_of(tiny_settings | {"evaluate.metrics": metrics, "evaluate.best": best})
+    assert plan.criterion == Criterion(*expected)  # type: ignore[arg-type]
+
+
+def plan_of(settings: dict[str, Any]) -> Plan:
+    tables = config.override(config.read_recipe("cs231n-vanilla").tables, list(settings.items()))
+    del tables["preprocess"]
+    run = config.build(tables)
+    return make_plan(run, load_images(run.data, run.preprocess), None)
+
+
+def test_what_is_lowered_or_looked_at_by_a_random_net_is_said(
+    tiny_settings: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A classifier is trained on labelled images only where that is asked for."""
+    monkeypatch.setattr(classifier_net, "fit", None)
+    images = np.random.default_rng(0).integers(0, 256, (80, 8, 8), dtype=np.uint8)
+    np.savez(tmp_path / "labelled.npz", images=images, labels=np.arange(80) % 2)
+    labelled = tiny_settings | {"data.path": str(tmp_path / "labelled.npz")}
+    plan = plan_of(labelled | {"evaluate.metrics": "fd9000,prdc10", "evaluate.every": "2 epochs"})
+    for part in (
+        "evaluates fd40, prdc10 every 2 epochs, against npz",
+        "features: random: no classifier comes with these images",
+        "fd9000 is fd40 here",
+    ):
+        assert part in plan.about
+    with pytest.raises(TypeError):
+        plan_of(labelled | {"evaluate.metrics": "fd", "evaluate.features": "classifier"})
+
+
+def test_the_flags_are_settings(cli: Any, tmp_path: Path) -> None:
+    result = cli("train", "--evaluate", "fd10k, prdc10k", "--every", "1epoch", "--dry-run")
+    (tmp_path / "x.toml").write_text(result.out)
+    found = config.load(tmp_path / "x.toml").evaluate
+    assert found == Evaluate(metrics=("fd10k", "prdc10k"), every="1epoch")
+    assert ganvas.resolve(evaluate=["fd10k", "prdc10k"], every="1epoch").evaluate == found
+    settings = ["evaluate.metrics=fd10k,prdc10k", "evaluate.every=1epoch"]
+    assert ganvas.resolve(settings=settings).evaluate == found
+    assert cli("train", "--evaluate", "none", "--dry-run").out.count("metrics = []") == 1
+    assert [item.num for item in asked(found)] == [10_000, 10_000]
+    assert [item.num for item in asked(Evaluate(metrics=("1nn", "1nn500")))] == [None, 500]
+
+
+# How many images
+
+
+def test_the_number_of_images_is_written_down(train_tiny: Train, tmp_path: Path) -> None:
+    """Of 64 images half are the reference; a number that was asked for stays as it is."""
+    trained = train_tiny(tmp_path / "run", **{"evaluate.metrics": "fd,prdc9k,kernel"})
+    assert [row.metric for row in trained.last] == ["fd32", "prdc32", "kd32"]
+    begun = config.load(tmp_path / "run" / "config.toml")
+    assert begun.evaluate.metrics == ("fd32", "prdc9k", "kd32")
+
+
+@pytest.mark.parametrize("metrics", [None, "fd,kd", "frechet,kd", "fd32,kd20"])
+def test_a_run_goes_on_by_the_names_that_it_was_begun_with(
+    metrics: str | None, train_tiny: Train, tmp_path: Path
+) -> None:
+    trained = train_tiny(tmp_path / "run", **{"evaluate.metrics": "fd,kd20"})
+    again = ganvas.train(resume=tmp_path / "run", evaluate=metrics, progress=False)
+    assert (again.last, again.best) == (trained.last, trained.best)
+
+
+@pytest.mark.parametrize("metrics", ["fd20,kd20", "kd,fd", "fd", "fd,kd,prdc"])
+def test_a_run_does_not_go_on_with_other_metrics(
+    metrics: str, train_tiny: Train, tmp_path: Path
+) -> None:
+    train_tiny(tmp_path / "run", **{"evaluate.metrics": "fd,kd20"})
+    with pytest.raises(UsageError, match="--resume: .*evaluate.metrics"):
+        ganvas.train(resume=tmp_path / "run", evaluate=metrics, progress=False)
+
+
+def test_a_run_of_an_earlier_version_goes_on(train_tiny: Train, tmp_path: Path) -> None:
+    """Its config.toml has no number, and its rows have settings under other names."""
+    trained = train_tiny(
+        tmp_path / "run", **{"evaluate.metrics": "fd,kd", "evaluate.every": "3 steps"}
+    )
+    folder = RunFolder(tmp_path / "run")
+    text = folder.config.read_text()
+    assert '["fd32", "kd32"]' in text
+    folder.config.write_text(text.replace('["fd32", "kd32"]', '["fd", "kd"]'))
+    rows = folder.read_metrics()
+    for row in rows:
+        if row["metric"] == "fd32":
+            row["settings"] = {"frechet": row["settings"]["fd"]}
+        else:
+            kernel = row["settings"]["kd"]
+            exact = {key: kernel[key] for key in ("degree", "gamma", "coef")}
+            row["settings"] = {"kernel-exact": exact, "kernel": kernel}
+    folder.metrics.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    again = train_tiny(None, resume=tmp_path / "run")
+    assert (again.last, again.best) == (trained.last, trained.best)
+    assert len(folder.read_metrics()) == len(rows)
+
+
+# Settings of metrics
+
+
+def test_settings_of_metrics_are_those_of_the_run(train_tiny: Train, tmp_path: Path) -> None:
+    changes = {"evaluate.metrics": "prdc,kernel", "metrics.prdc.k": 2, "metrics.kernel.subsets": 7}
+    trained = train_tiny(tmp_path / "run", **changes)
+    prdc, kd = trained.last
+    assert prdc.settings == {"prdc": {"k": 2}}
+    assert kd.settings["kd"]["subsets"] == 7 and kd.settings["kd"]["subset_size"] == 16
+    run = config.load(tmp_path / "run" / "config.toml")
+    assert run.metrics["kd"] == KernelDistance(subsets=7)
+    found = ganvas.evaluate(tmp_path / "run", metrics="prdc,kd", num=32, split="train")
+    assert tuple(found) == trained.last
+    again = train_tiny(None, resume=tmp_path / "run")
+    assert again.last == trained.last
+    with pytest.raises(UsageError, match="metrics.prdc.k: 2 -> 3"):
+        ganvas.train(resume=tmp_path / "run", settings={"metrics.prdc.k": 3}, progress=False)
+
+
+def test_the_command_takes_them(cli: Any, tmp_path: Path) -> None:
+    said = cli("train", "--set", "metrics.prdc.k=3", "--set", "metrics.1nn-two-sample.x=1")
+    assert said.code == 2 and "'metrics.1nn.x': metrics.1nn has no settings" in said.err
+    said = cli("train", "--set", "metrics.prdc.k=3", "--dry-run")
+    (tmp_path / "mine.toml").write_text(said.out)
+    assert said.out.endswith("[metrics.prdc]\nk = 3\n")
+    assert config.load(tmp_path / "mine.toml").metrics["prdc"].k == 3
+
+
+# What is computed once
+
+
+def test_real_images_are_looked_at_once(
+    train_tiny: Train, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """For the floor and all of four evaluations."""
+    calls = []
+    statistics = FrechetDistance.statistics
+    monkeypatch.setattr(
+        FrechetDistance, "statistics", lambda self, real: calls.append(1) or statistics(self, real)
+    )
+    changes = {"evaluate.metrics": "fd20", "evaluate.every": "3 steps"}
+    train_tiny(tmp_path / "run", **changes)
+    assert len(RunFolder(tmp_path / "run").read_metrics()) == 4 and len(calls) == 1
