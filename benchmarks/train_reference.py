@@ -106,9 +106,9 @@ def main() -> None:
     )
     view = ClassifierView(written, recipe.mirror)
     extractor = Extractor("classifier", cache.sha256(content), view, train.shape)
-    found = extractor(test.images)
-    assert found.probabilities is not None
-    accuracy = float(np.mean(found.probabilities.argmax(axis=1) == test.labels))
+    _, probabilities = extractor(test.images)
+    assert probabilities is not None
+    accuracy = float(np.mean(probabilities.argmax(axis=1) == test.labels))
     card = {
         "dataset": given.name,
         "shape": list(train.shape),

@@ -101,7 +101,7 @@ class Referee:
 
     def count(self, images: Pixels) -> dict[str, Any]:
         """How many of uint8 images (N, C, H, W) it is sure of, and of which classes."""
-        probabilities = self._extractor(images).probabilities
+        _, probabilities = self._extractor(images)
         assert probabilities is not None
         sure = probabilities.max(axis=1) > SURE
         return {

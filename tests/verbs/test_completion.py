@@ -9,7 +9,7 @@ import sys
 import pytest
 
 from ganvas import config
-from ganvas.registry import DATASETS, METRICS
+from ganvas.registry import DATASETS, EXTRACTORS, METRICS
 from ganvas.verbs import completion
 
 
@@ -19,8 +19,9 @@ def test_data_sets_are_those_that_are_registered() -> None:
 
 
 def test_names_are_recipes_and_components() -> None:
-    known = {name for registry in config.COMPONENTS.values() for name in registry.names()}
-    assert set(completion.names("")) == known | set(config.recipe_names()) | set(METRICS.names())
+    families = [*config.COMPONENTS.values(), METRICS, EXTRACTORS]
+    known = {name for registry in families for name in registry.names()}
+    assert set(completion.names("")) == known | set(config.recipe_names())
 
 
 def test_metrics_are_those_that_can_be_measured() -> None:
