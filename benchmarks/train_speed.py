@@ -101,9 +101,9 @@ def measure(side: str, spec: Spec, seconds: float) -> Result:
 
 def prepare_ganvas(spec: Spec, images: Any) -> tuple[Callable[[], Any], Any]:
     """A function that trains one step as `ganvas.training.loop` does; its precision."""
-    import ganvas.commands  # what `ganvas train` imports
     import torch
 
+    import ganvas.verbs.train  # what `ganvas train` imports
     from ganvas.config.length import Lengths
     from ganvas.data.loader import Loader
     from ganvas.training.compute.graph import Steps
