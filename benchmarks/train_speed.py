@@ -106,8 +106,11 @@ def prepare_ganvas(spec: Spec, images: Any) -> tuple[Callable[[], Any], Any]:
     import ganvas.training.loop  # what `ganvas train` imports
     from ganvas.config.length import Lengths
     from ganvas.data.loader import Loader
+    from ganvas.data.store import Store
+    from ganvas.pixels import ImageSet
     from ganvas.training.compute.graph import Steps
     from ganvas.training.compute.process import keep_freed_memory
+    from ganvas.training.joint import fewest_passes
     from ganvas.training.state import new_state
 
     keep_freed_memory()
@@ -115,15 +118,17 @@ def prepare_ganvas(spec: Spec, images: Any) -> tuple[Callable[[], Any], Any]:
     run = config.build(spec["tables"])
     lengths = Lengths.of(run, len(images))
     state = new_state(run, tuple(spec["shape"]), device)
-    loader = Loader(images, lengths, run.train.order, run.seed, run.model.value_range, device)
-    steps = Steps(run, state, loader)
+    store = Store(ImageSet(images), device, with_labels=False)
+    loader = Loader(store, lengths, run.train.order, run.seed, run.model.value_range)
+    chosen = fewest_passes(run.update, run.loss, run.penalty, state.players.D)
+    steps = Steps(run, state, loader, chosen)
 
     def step() -> Any:
         state.clear_sums()
-        steps.take()
+        steps.take(lengths.images_at(state.step))
         return state.sums["D/loss"]
 
-    return step, state.precision
+    return step, state.players.precision
 
 
 def time_steps(step: Callable[[], Any], seconds: float, started: float) -> Result:

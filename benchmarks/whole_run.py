@@ -12,24 +12,16 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import functools
 import os
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
-PARTS = {
-    "log lines": ("_log",),
-    "sheets": ("_sample",),
-    "checkpoints": ("_checkpoint",),
-    "curves and animation": ("plot_losses", "animate"),
-}
-"""Functions that ganvas.training.loop calls besides the step."""
+PARTS = ("log", "sample", "checkpoint", "pictures")
+"""What the loop counts besides the step, by its names."""
 
 FIRST_STEP = """
 import sys, time
@@ -43,34 +35,23 @@ main()
 """
 
 
-def clocked(function: Callable[..., Any], name: str, spent: dict[str, float]) -> Callable[..., Any]:
-    @functools.wraps(function)
-    def call(*args: Any, **kwargs: Any) -> Any:
-        start = time.perf_counter()
-        try:
-            return function(*args, **kwargs)
-        finally:
-            spent[name] += time.perf_counter() - start
-
-    return call
-
-
 def whole_run(args: argparse.Namespace, folder: Path) -> None:
     """Train and print where the time went."""
     import ganvas
-    from ganvas.training import loop
+    from ganvas.rundir import RunFolder
+    from ganvas.training.hooks import Hooks
+    from ganvas.training.loop import fit
+    from ganvas.training.progress import Silent
 
-    spent = dict.fromkeys(PARTS, 0.0)
-    for name, functions in PARTS.items():
-        for function in functions:
-            setattr(loop, function, clocked(getattr(loop, function), name, spent))
+    hooks = Hooks()
     begun = time.perf_counter()
-    done = ganvas.train(
-        args.recipe, epochs=args.epochs, outdir=folder, data_root=args.data_root, progress=False
-    )
+    run = ganvas.resolve(args.recipe, epochs=args.epochs)
+    with RunFolder(folder).locked() as locked:
+        done = fit(run, locked, Silent(), args.data_root, hooks=hooks)
     whole = time.perf_counter() - begun
     print(f"{args.recipe}, {args.epochs} epochs, {done.images:,} images: {whole:.1f} s in all")
-    rest = whole - done.seconds - done.evaluation_seconds - spent["curves and animation"]
+    spent = {name: hooks.spent.get(name, 0.0) for name in PARTS}
+    rest = whole - done.seconds - done.evaluation_seconds - spent["pictures"]
     rows = spent | {"evaluations": done.evaluation_seconds, "loading": rest}
     for name, seconds in rows.items():
         print(f"  {name:<22} {seconds:8.2f} s {seconds / whole:7.2%}")

@@ -88,3 +88,19 @@ def test_the_short_form_is_taken_in_training_where_it_may_be() -> None:
         with torch.no_grad():
             state.players.generate(Batch(torch.zeros(2, *MNIST)))
         assert len(calls) == (not wanted)
+
+
+def test_pooling_before_the_relu_is_the_original_to_the_bit() -> None:
+    torch.manual_seed(0)
+    D = MNISTClassesNets().discriminator(MNIST).eval()
+    layers = list(D.children())
+    for place in [i for i, layer in enumerate(layers) if isinstance(layer, nn.MaxPool2d)]:
+        assert isinstance(layers[place + 1], nn.ReLU)
+        layers[place : place + 2] = reversed(layers[place : place + 2])
+    images = torch.rand(8, *MNIST).requires_grad_()
+    found, expected = (
+        [y, *torch.autograd.grad(y.sum(), [images, *D.parameters()])]
+        for y in (D(images), nn.Sequential(*layers)(images))
+    )
+    for one, two in zip(found, expected, strict=True):
+        assert torch.equal(one, two)
