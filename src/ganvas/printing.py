@@ -110,6 +110,7 @@ def comparison(found: Comparison) -> None:
         typer.echo(f"larger than chance: {contrast}")
     for remark in found.remarks:
         typer.echo(f"- {remark}")
+    typer.echo(found.headline)
 
 
 def _comparison_lines(
