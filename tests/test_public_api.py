@@ -71,7 +71,7 @@ print("HEAVY", sorted(heavy))
         ("train", {"dry_run"}, {"progress"}),
         ("sample", set(), set()),
         ("evaluate", {"as_json"}, {"progress"}),
-        ("compare", {"as_json"}, set()),
+        ("compare", {"as_json"}, {"markdown", "latex", "csv"}),
         ("show", {"as_json"}, set()),
     ],
 )
