@@ -204,7 +204,7 @@ def _sheets(groups: Sequence[Group], styles: Sequence[Style]) -> list[list[Sheet
 def _sheet(path: Path, title: str, note: str, style: Style | None, side: int) -> Sheet:
     try:
         picture = read_png(path)
-    except OSError as error:
+    except Exception as error:  # Pillow has many ways to refuse a damaged picture
         return Sheet(title, printable(f"{path.name} cannot be read: {error}"), style, "", 0, 0)
     if max(picture.size) > side:
         note = f"{note}, shrunk from {picture.width}x{picture.height}".removeprefix(", ")
