@@ -167,6 +167,7 @@ def comparison(found: Comparison, html: Path | None, as_json: bool) -> None:
         typer.echo(f"larger than chance: {contrast}")
     for remark in found.remarks:
         typer.echo(f"- {remark}")
+    typer.echo(found.headline)
     typer.echo(f"wrote {html}")
 
 

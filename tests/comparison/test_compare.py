@@ -575,6 +575,7 @@ def test_the_command_prints_tables_and_writes_the_page(
     assert ["tiny", "loss.name=non-saturating", "3.0", "±", "2.6"] in lines
     assert ["runs/bce-2", "6.0"] in lines
     assert ["real", "images", "0.1"] in lines
+    assert result.out.splitlines()[-2].startswith("No two groups were measured alike")
     assert result.out.splitlines()[-1] == "wrote compare.html"
     assert Path("compare.html").is_file()
 
@@ -596,6 +597,7 @@ def test_json_has_groups_columns_and_the_page(runs: Path, measure: Measure, cli:
     result = cli("compare", runs, "--json", "--html", "out/page.html")
     found = json.loads(result.out)
     assert set(found) == {
+        "headline",
         "groups",
         "columns",
         "differences",

@@ -2,49 +2,28 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ganvas.comparison.contrasts import Contrast, contrasts
+from ganvas.comparison.formats import to_csv, to_html, to_latex, to_markdown
 from ganvas.comparison.groups import Group, differences, group_runs
+from ganvas.comparison.headline import headline
 from ganvas.comparison.page import render
 from ganvas.comparison.remarks import remarks
 from ganvas.comparison.runs import RunRecord, read_runs
-from ganvas.comparison.spread import Difference, number_text, welch
 from ganvas.comparison.table import Column, columns_of
 from ganvas.files import write_file
 
 
-@dataclass(frozen=True)
-class Contrast:
-    """Two groups in one column."""
-
-    column: Column
-    first: Group
-    second: Group
-    found: Difference
-
-    def __str__(self) -> str:
-        """'fd10k: A 2.3 lower than B, which is better (95 % interval 1.2 to 3.4)'."""
-        found = self.found
-        higher = found.difference > 0
-        verdict = ""
-        if self.column.better in ("higher", "lower"):
-            wanted = higher == (self.column.better == "higher")
-            verdict = f", which is {'better' if wanted else 'worse'}"
-        low, high = sorted((abs(found.low), abs(found.high)))
-        return (
-            f"{self.column.label}: {self.second.name} {number_text(abs(found.difference))} "
-            f"{'higher' if higher else 'lower'} than {self.first.name}{verdict} "
-            f"(95 % interval {number_text(low)} to {number_text(high)})"
-        )
-
-
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Comparison:
     """Runs side by side."""
+
+    headline: str
+    """Which group is better, by what, and whether that is more than chance: a few sentences."""
 
     groups: tuple[Group, ...]
     """Runs that differ in the seed only."""
@@ -61,7 +40,7 @@ class Comparison:
 
     @property
     def larger_than_chance(self) -> list[Contrast]:
-        return [one for one in self.tested if one.found.is_larger_than_chance]
+        return [one for one in self.tested if one.is_significant]
 
     @property
     def settings(self) -> dict[str, list[str]]:
@@ -73,8 +52,16 @@ class Comparison:
         """The facts of env.json in which runs differ, with the value of each run."""
         return differences([run.environment for run in self.runs])
 
+    def __repr__(self) -> str:
+        runs, groups = len(self.runs), len(self.groups)
+        return f"<Comparison of {runs} runs in {groups} groups: {self.headline}>"
+
+    def _repr_html_(self) -> str:
+        return to_html(self)
+
     def as_json(self) -> dict[str, Any]:
         return {
+            "headline": self.headline,
             "groups": [_group(group) for group in self.groups],
             "columns": [self._column(column) for column in self.columns],
             "differences": [
@@ -84,7 +71,7 @@ class Comparison:
                     "second": one.second.name,
                     "difference": one.found.difference,
                     "interval": [one.found.low, one.found.high],
-                    "larger_than_chance": one.found.is_larger_than_chance,
+                    "larger_than_chance": one.is_significant,
                 }
                 for one in self.tested
             ],
@@ -134,7 +121,12 @@ def _group(group: Group) -> dict[str, Any]:
 
 
 def compare(
-    runs: str | Path | Sequence[str | Path], *, html: str | Path | None = None
+    runs: str | Path | Sequence[str | Path],
+    *,
+    html: str | Path | None = None,
+    markdown: str | Path | None = None,
+    latex: str | Path | None = None,
+    csv: str | Path | None = None,
 ) -> Comparison:
     """Put runs side by side: mean and spread over seeds, numbers of unlike protocols apart.
 
@@ -142,37 +134,25 @@ def compare(
         runs: run folders; other folders stand for every run below them, patterns for what they
             match.
         html: one self-contained page: tables, curves, sample sheets, differences of settings.
+        markdown: the table of metrics for a README.
+        latex: the same for a paper; needs the package booktabs.
+        csv: every run's numbers, one a line, for a spreadsheet or a program.
 
     Raises:
         UsageError: there is no run, or a run's config.toml cannot be read.
-        RunError: the page cannot be written.
+        RunError: a file cannot be written.
     """
-    records = read_runs([runs] if isinstance(runs, str | Path) else runs)
-    groups = group_runs(records)
+    groups = group_runs(read_runs([runs] if isinstance(runs, str | Path) else runs))
     columns = columns_of(groups)
-    tested = _contrasts(groups, columns)
+    tested = list(contrasts(groups, columns))
     comparison = Comparison(
+        headline(groups, columns, tested),
         tuple(groups),
         tuple(columns),
         tuple(tested),
         tuple(remarks(groups, columns, len(tested))),
     )
-    if html is not None:
-        write_file(Path(html), render(comparison).encode())
+    for path, form in ((html, render), (markdown, to_markdown), (latex, to_latex), (csv, to_csv)):
+        if path is not None:
+            write_file(Path(path), form(comparison).encode())
     return comparison
-
-
-def _contrasts(groups: Sequence[Group], columns: Sequence[Column]) -> list[Contrast]:
-    """Every two groups in every column of last measurements that has better and worse values."""
-    contrasts = []
-    for column in columns:
-        if column.better is None or column.which == "best":
-            continue
-        values = [
-            [cell.points[run.path].value for run in group.counted if run.path in cell.points]
-            for group, cell in zip(groups, column.cells, strict=True)
-        ]
-        for i, j in itertools.combinations(range(len(groups)), 2):
-            if found := welch(values[i], values[j]):
-                contrasts.append(Contrast(column, groups[i], groups[j], found))
-    return contrasts

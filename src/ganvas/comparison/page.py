@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from importlib import resources
@@ -15,7 +16,7 @@ from markupsafe import Markup
 from PIL import Image
 
 from ganvas.comparison.groups import Group
-from ganvas.comparison.panels import Curve, Style, panel, style_of
+from ganvas.comparison.panels import Curve, Style, mean_curve, panel, style_of
 from ganvas.comparison.runs import UNSET, RunRecord
 from ganvas.comparison.spread import number_text
 from ganvas.comparison.table import Column
@@ -61,25 +62,61 @@ class Sheet:
 
 def render(comparison: Comparison) -> str:
     """The page's text."""
-    # everything that enters the template is escaped, save the panels, which hold no one's words
+    # everything that enters the template is escaped, save the panels, which escape what they hold
     environment = Environment(
         autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
     environment.filters["number"] = number_text
+    environment.filters["breakable"] = _breakable
     text = (resources.files("ganvas.comparison") / "page.html").read_text(encoding="utf-8")
     groups = comparison.groups
     styles = [style_of(i) for i in range(len(groups))]
     return environment.from_string(text).render(
         comparison=comparison,
         groups=list(zip(groups, styles, strict=True)),
-        training=[column for column in comparison.columns if not column.is_metric],
-        metrics=[column for column in comparison.columns if column.is_metric],
+        training=_training(comparison.columns),
+        metrics=_metrics(comparison.columns),
         curves=list(_curves(groups, styles)),
         metric_panels=list(_metric_panels(comparison.columns, groups, styles)),
         sheets=_sheets(groups, styles),
         protocols=_protocols(comparison.columns),
+        several=any(len(group.runs) > 1 for group in groups),
         unset=UNSET,
     )
+
+
+def _breakable(text: str) -> Markup:
+    """A name that may be broken behind its slashes and equals signs too, but not inside words."""
+    return Markup("<wbr>").join(re.split(r"(?<=[/=])", text))
+
+
+# Tables
+
+
+def _training(columns: Sequence[Column]) -> list[Column]:
+    """How far, how fast, and those losses that several groups have in common."""
+    training = [column for column in columns if not column.is_metric]
+    return [
+        column
+        for column in training
+        if column.metric != "loss"
+        or len(column.cells) == 1
+        or sum(bool(cell.points) for cell in column.cells) > 1
+    ]
+
+
+def _metrics(columns: Sequence[Column]) -> list[tuple[Column, Column | None]]:
+    """Each column of last generators with that of the best values, if there is one."""
+    best = {
+        (column.metric, column.value, column.mark): column
+        for column in columns
+        if column.which == "best"
+    }
+    return [
+        (column, best.get((column.metric, column.value, column.mark)))
+        for column in columns
+        if column.is_metric and column.which == "last"
+    ]
 
 
 # Curves
@@ -97,10 +134,9 @@ def _curves(
         panels = []
         for j, (key, title) in enumerate(LOGGED.items()):
             curves = [
-                curve
+                mean_curve(of_runs, group.name)
                 for group, style in members
-                for run in group.runs
-                if (curve := _logged(run, key, style)).values
+                if (of_runs := [c for run in group.runs if (c := _logged(run, key, style)).values])
             ]
             if curves:
                 panels.append(Panel(title, Markup(panel(f"l{i}{j}", curves))))
@@ -127,6 +163,7 @@ def _metric_panels(
             continue
         curves = []
         for group, style in zip(groups, styles, strict=True):
+            of_runs = []
             for run in group.runs:
                 points = [
                     (point.images, point.value)
@@ -134,7 +171,9 @@ def _metric_panels(
                     if point.images is not None
                 ]
                 if points:
-                    curves.append(Curve([p[0] for p in points], [p[1] for p in points], style))
+                    of_runs.append(Curve([p[0] for p in points], [p[1] for p in points], style))
+            if of_runs:
+                curves.append(mean_curve(of_runs, group.name))
         yield Panel(column.label, Markup(panel(f"m{i}", curves, column.floor)))
 
 
@@ -165,7 +204,7 @@ def _sheets(groups: Sequence[Group], styles: Sequence[Style]) -> list[list[Sheet
 def _sheet(path: Path, title: str, note: str, style: Style | None, side: int) -> Sheet:
     try:
         picture = read_png(path)
-    except OSError as error:
+    except Exception as error:  # Pillow has many ways to refuse a damaged picture
         return Sheet(title, printable(f"{path.name} cannot be read: {error}"), style, "", 0, 0)
     if max(picture.size) > side:
         note = f"{note}, shrunk from {picture.width}x{picture.height}".removeprefix(", ")

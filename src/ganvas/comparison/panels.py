@@ -4,19 +4,26 @@ from __future__ import annotations
 
 import io
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import matplotlib
 import numpy as np
+from markupsafe import escape
+from matplotlib.axes import Axes
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 from matplotlib.ticker import EngFormatter, MaxNLocator
 from numpy.typing import NDArray
 
+from ganvas.comparison.spread import number_text
+
 MAX_POINTS: Final = 250
 """Longer curves are drawn as means of so many stretches: a page of 30 runs stays small."""
+
+MAX_NOTES: Final = 24
+"""Points of a curve that say their numbers under the pointer."""
 
 COLOURS: Final = (
     "#1f77b4", "#e8710a", "#2ca02c", "#d62728", "#9467bd",
@@ -38,11 +45,36 @@ class Style:
 
 @dataclass(frozen=True)
 class Curve:
-    """A run's numbers over images seen."""
+    """Numbers over images seen: of a run, or the mean over a group's runs."""
 
     images: Sequence[float]
     values: Sequence[float]
     style: Style
+    deviations: Sequence[float] = ()
+    """Standard deviations over the runs, NaN where there is one run; empty for a single run."""
+    name: str = ""
+    """What stands beside the pointer."""
+
+
+def mean_curve(curves: Sequence[Curve], name: str) -> Curve:
+    """The mean of runs, at every count of images that one of them has a value for.
+
+    Between its counts a run has the value on the straight line; outside of them it has none.
+    """
+    if len(curves) == 1:
+        return replace(curves[0], name=name)
+    images = np.unique(np.concatenate([np.asarray(one.images, float) for one in curves]))
+    values = np.array([np.interp(images, *_sorted(one), np.nan, np.nan) for one in curves])
+    num = np.isfinite(values).sum(axis=0)
+    mean = np.nansum(values, axis=0) / num
+    squares = np.nansum((values - mean) ** 2, axis=0)
+    deviations = np.where(num > 1, np.sqrt(squares / np.maximum(num - 1, 1)), np.nan)
+    return Curve(list(images), list(mean), curves[0].style, list(deviations), name)
+
+
+def _sorted(curve: Curve) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    order = np.argsort(np.asarray(curve.images, float), kind="stable")
+    return np.asarray(curve.images, float)[order], np.asarray(curve.values, float)[order]
 
 
 def style_of(index: int) -> Style:
@@ -69,21 +101,23 @@ def panel(name: str, curves: Sequence[Curve], floor: Sequence[float] = ()) -> st
         "ytick.color": _INK,
     }
     with matplotlib.rc_context(settings):
-        figure = Figure(figsize=(4.2, 2.5))
-        figure.subplots_adjust(left=0.15, right=0.97, top=0.96, bottom=0.19)
+        figure = Figure(figsize=(3.5, 2.2), dpi=72)  # an SVG's own resolution: points
+        figure.subplots_adjust(left=0.17, right=0.97, top=0.96, bottom=0.22)
         FigureCanvasSVG(figure)
         axes = figure.subplots()
         for curve in curves:
-            images, values = thinned(curve.images, curve.values)
-            (line,) = axes.plot(images, values, color=curve.style.colour, linewidth=1.2)
+            images, values, deviations = thinned(curve)
+            (line,) = axes.plot(images, values, color=curve.style.colour, linewidth=1.4)
             if curve.style.dashes:
                 line.set_dashes(curve.style.dashes)
             if len(values) <= 12:
                 line.set_marker(".")
+            low, high = values - deviations, values + deviations
+            axes.fill_between(images, low, high, color=curve.style.colour, alpha=0.2, linewidth=0)
         for value in floor:
             axes.axhline(value, color=_INK, linewidth=1, linestyle=":")
         axes.set_xlabel("real images seen")
-        axes.xaxis.set_major_locator(MaxNLocator(5))
+        axes.xaxis.set_major_locator(MaxNLocator(4))
         axes.xaxis.set_major_formatter(EngFormatter(sep=""))  # 400k, 1.6M
         axes.yaxis.set_major_locator(MaxNLocator(5))
         axes.grid(color=_INK, alpha=0.15, linewidth=0.6)
@@ -91,20 +125,41 @@ def panel(name: str, curves: Sequence[Curve], floor: Sequence[float] = ()) -> st
         buffer = io.StringIO()
         empty = {"Date": None, "Creator": None, "Format": None, "Type": None}
         figure.savefig(buffer, format="svg", metadata=empty)
+        notes = "".join(note for curve in curves for note in _notes(curve, axes))
     svg = buffer.getvalue()
     svg = svg[svg.index("<svg") :].replace(_INK, "currentColor")
     svg = re.sub(r"<(metadata|style)\b.*?</\1>", "", svg, flags=re.DOTALL)
     for before in ('id="', "url(#", 'href="#'):
         svg = svg.replace(before, f"{before}{name}-")
-    return svg
+    return svg.replace("</svg>", f"{notes}</svg>")
+
+
+def _notes(curve: Curve, axes: Axes) -> Iterator[str]:
+    """Invisible circles along a curve, whose titles browsers show beside the pointer."""
+    height = axes.figure.bbox.height
+    images, values, deviations = thinned(curve, MAX_NOTES)
+    for x, value, deviation in zip(images, values, deviations, strict=True):
+        if not np.isfinite(value):
+            continue
+        spread = f" ± {number_text(deviation)}" if deviation > 0 else ""
+        text = f"{curve.name}: {number_text(value)}{spread} at {x:,.0f} images"
+        across, up = axes.transData.transform((x, value))
+        yield (
+            f'<circle cx="{across:.1f}" cy="{height - up:.1f}" r="5" fill="transparent">'
+            f"<title>{escape(text.removeprefix(': '))}</title></circle>"
+        )
 
 
 def thinned(
-    images: Sequence[float], values: Sequence[float]
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """At most MAX_POINTS points: the means of stretches of nearly equal length."""
-    pair = np.array([images, values], dtype=np.float64)
-    if pair.shape[1] > MAX_POINTS:
-        stretches = np.array_split(pair, MAX_POINTS, axis=1)
-        pair = np.stack([stretch.mean(axis=1) for stretch in stretches], axis=1)
-    return pair[0], pair[1]
+    curve: Curve, most: int = MAX_POINTS
+) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+    """Images, values and deviations of at most `most` points, means of stretches of like length.
+
+    The deviations are 0 where there are none.
+    """
+    deviations = np.nan_to_num(curve.deviations or np.zeros(len(curve.values)))
+    points = np.array([curve.images, curve.values, deviations], dtype=np.float64)
+    if points.shape[1] > most:
+        stretches = np.array_split(points, most, axis=1)
+        points = np.stack([stretch.mean(axis=1) for stretch in stretches], axis=1)
+    return points[0], points[1], points[2]

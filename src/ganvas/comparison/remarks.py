@@ -71,6 +71,12 @@ def describe(protocols: Sequence[Mapping[str, Any]]) -> list[str]:
     return [", ".join(of) or f"{told[0]} {UNSET}" for of in words]
 
 
+def passport(protocol: Mapping[str, Any]) -> str:
+    """A metric's protocol in a few words: '1,000 fakes, 1,000 reference images, test images, …'."""
+    told = [key for key in _WORDS if protocol.get(key) not in (None, "", "none")]
+    return ", ".join(_word(key, protocol[key]) for key in told)
+
+
 def _adds(key: str, differ: set[str], protocols: Sequence[Mapping[str, Any]]) -> bool:
     before = [other for other in _FOLLOWS.get(key, ()) if other in differ]
     known = [tuple(str(one.get(other)) for other in before) for one in protocols]

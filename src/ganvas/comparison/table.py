@@ -7,6 +7,7 @@ import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, Final, Literal, get_args
 
 from ganvas.comparison.groups import Group
@@ -97,6 +98,27 @@ class Column:
             words.append(self.value if self.value != "distance" else "")
         mark = f"[{self.mark}]" if self.mark else ""
         return " ".join(word for word in (*words, mark) if word)
+
+    @property
+    def merits(self) -> dict[int, float]:
+        """By group how good its mean is: the more the better. Empty if no side is better."""
+        means = {i: cell.spread.mean for i, cell in enumerate(self.cells) if cell.spread}
+        match self.better:
+            case "higher":
+                return means
+            case "lower":
+                return {i: -mean for i, mean in means.items()}
+            case "half":
+                return {i: -abs(mean - 0.5) for i, mean in means.items()}
+        return {}
+
+    @cached_property
+    def winners(self) -> set[int]:
+        """The groups with the best mean, unless there is but one, or all are as good."""
+        merits = self.merits
+        if len(set(merits.values())) < 2:
+            return set()
+        return {i for i, merit in merits.items() if merit == max(merits.values())}
 
     def text(self, index: int, num: int) -> str:
         """A group's mean and deviation, and of how many runs if they are not all `num`."""

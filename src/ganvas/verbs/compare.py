@@ -23,6 +23,13 @@ def compare(
         Path | str | None,
         Option(help="The page: tables, curves, sheets.  [default: compare.html]"),
     ] = None,
+    markdown: Annotated[
+        Path | str | None, Option(help="The table of metrics as Markdown, for a README.")
+    ] = None,
+    latex: Annotated[
+        Path | str | None, Option(help="The same for a paper; needs the package booktabs.")
+    ] = None,
+    csv: Annotated[Path | str | None, Option(help="Every run's numbers, one a line.")] = None,
 ) -> "Comparison":
     """Runs side by side: mean and spread over seeds, curves, sample sheets, settings.
 
@@ -30,8 +37,8 @@ def compare(
 
     Raises:
         UsageError: there is no run, or a run's config.toml cannot be read.
-        RunError: the page cannot be written.
+        RunError: a file cannot be written.
     """
     from ganvas.comparison.compare import compare
 
-    return compare(runs, html=html)
+    return compare(runs, html=html, markdown=markdown, latex=latex, csv=csv)
