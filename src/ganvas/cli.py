@@ -177,16 +177,14 @@ def evaluate(
     metrics: Annotated[
         str | None,
         typer.Option(
-            help="Of fd,kd,prdc,classes,parzen,1nn,1nn-labels,duplicates,memorisation, as fd10k for "
-            "another --num.  [default: fd,kd,prdc,classes,memorisation]"
+            help="Of fd,kd,prdc,classes,parzen,1nn,1nn-labels,duplicates,memorisation, as fd10k "
+            "for another --num.  [default: fd,kd,prdc,classes,memorisation]"
         ),
     ] = None,
     num: Annotated[int, typer.Option(help="Fakes, and as many reference images.")] = 10_000,
     split: Annotated[str, typer.Option(help="Reference images: test or train.")] = "test",
     seed: Annotated[int, typer.Option(help="The same seed gives the same numbers.")] = 0,
-    features: Annotated[
-        str, typer.Option(help="classifier, random, pixels or inception.")
-    ] = "auto",
+    features: Annotated[str, typer.Option(help="classifier, random, pixels, inception.")] = "auto",
     settings: Annotated[
         list[str] | None, typer.Option("--set", help="A metric's setting: metrics.prdc.k=3.")
     ] = None,
