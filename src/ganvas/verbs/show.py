@@ -15,10 +15,10 @@ from ganvas.data.prepare import load_images
 from ganvas.errors import UsageError
 from ganvas.models.summary import layers, num_parameters
 from ganvas.pixels import Shape
-from ganvas.registry import METRICS, closest
+from ganvas.registry import EXTRACTORS, METRICS, closest
 from ganvas.registry import settings as settings_of
 
-FAMILIES: Final = {**config.COMPONENTS, "metric": METRICS}
+FAMILIES: Final = {**config.COMPONENTS, "metric": METRICS, "features": EXTRACTORS}
 
 
 def list_all() -> dict[str, dict[str, str]]:
@@ -99,16 +99,14 @@ def show(name: str, *, data_root: str | Path | None = None) -> dict[str, Any]:
 def _show_component(name: str) -> dict[str, Any]:
     section, _, bare = name.rpartition(".")
     found = [
-        registry
-        for key, registry in FAMILIES.items()
-        if bare in registry.names() and section in ("", key)
+        registry for key, registry in FAMILIES.items() if bare in registry and section in ("", key)
     ]
     if not found:
         known = [n for registry in FAMILIES.values() for n in registry.names()]
         raise UsageError(f"unknown name '{name}': {closest(name, config.recipe_names() + known)}")
     cls = found[0].get(bare)
     return {
-        "name": bare,
+        "name": found[0].spelled(bare),
         "family": found[0].family,
         "about": inspect.cleandoc(cls.__doc__ or ""),
         "settings": [
