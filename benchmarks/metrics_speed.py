@@ -41,6 +41,7 @@ from ganvas.data.datasets import MNIST
 from ganvas.errors import RunError
 from ganvas.metrics.frechet import FrechetDistance
 from ganvas.metrics.kernel import KernelDistance
+from ganvas.metrics.metric import Metric, Views
 from ganvas.metrics.prdc import PrecisionRecallDensityCoverage
 
 
@@ -64,24 +65,29 @@ def contests(num: int, dims: int) -> dict[str, dict[str, Callable[[], dict[str, 
     fake = 1.02 * rng.standard_normal((num, dims), dtype=np.float32) + np.float32(0.02)
     torch_real, torch_fake = torch.from_numpy(real), torch.from_numpy(fake)
 
+    def ours(metric: Metric) -> dict[str, float]:
+        statistics = metric.statistics(Views(features=real))
+        return metric.compare(statistics, Views(features=fake)).values
+
     def ours_prdc() -> dict[str, float]:
-        return vars(PrecisionRecallDensityCoverage().measure(real, fake))
+        return ours(PrecisionRecallDensityCoverage())
 
     def their_prdc() -> dict[str, float]:
         with contextlib.redirect_stdout(io.StringIO()):
             return prdc.compute_prdc(real, fake, nearest_k=5)
 
     def ours_kid() -> dict[str, float]:
-        result = KernelDistance().measure(real, fake)
-        return {"mean": result.distance, "std": result.spread}
+        metric = KernelDistance(subset_size=1000)  # without the distance over all pairs
+        x, y = metric.lifted(real), metric.lifted(fake)
+        distances = metric.over_subsets(x, metric.subsets_of(x), y)
+        return {"mean": float(distances.mean()), "std": float(distances.std())}
 
     def their_kid() -> dict[str, float]:
         result = kid.kid_features_to_metric(torch_real, torch_fake, verbose=False)
         return {key.rsplit("_")[-1]: value for key, value in result.items()}
 
     def ours_fid() -> dict[str, float]:
-        result = FrechetDistance(groups=0).measure(real, fake)
-        return {"distance": result.distance}
+        return ours(FrechetDistance(groups=0))
 
     def their_fid() -> dict[str, float]:
         parts = [fid.fid_features_to_statistics(rows) for rows in (torch_real, torch_fake)]

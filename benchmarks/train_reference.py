@@ -23,14 +23,17 @@ from ganvas.data.catalogue import open_dataset
 from ganvas.data.datasets import EMNISTLetters
 from ganvas.data.prepare import load_images
 from ganvas.files import write_file
-from ganvas.metrics import cache
-from ganvas.metrics.extractors import classifier_net as classifier
-from ganvas.metrics.extractors.classifier import ClassifierView
-from ganvas.metrics.extractors.classifier_net import ClassifierTraining
-from ganvas.metrics.extractors.extractor import Extractor
+from ganvas.metrics.cache import sha256
+from ganvas.metrics.extractors.classifier import of_card
+from ganvas.metrics.extractors.classifier_net import (
+    ClassifierTraining,
+    fit,
+    has_matrix_units,
+    to_bytes,
+)
 from ganvas.pixels import ImageSet, fingerprint
 
-RECIPES: dict[str, tuple[int, ClassifierTraining]] = {
+TRAINING: dict[str, tuple[int, ClassifierTraining]] = {
     "alphabet": (2, ClassifierTraining(turn=0, shear=0, shift=0)),  # it comes turned and moved
     "cifar10": (
         8,
@@ -73,12 +76,12 @@ def splits(name: str, root: Path | None) -> tuple[ImageSet, ImageSet]:
 
 def main() -> None:
     parser = argparse.ArgumentParser()
-    parser.add_argument("name", choices=sorted(RECIPES))
+    parser.add_argument("name", choices=sorted(TRAINING))
     parser.add_argument("--epochs", type=int)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--data-root", type=Path)
     given = parser.parse_args()
-    epochs, recipe = RECIPES[given.name]
+    epochs, training = TRAINING[given.name]
     epochs = given.epochs or epochs
 
     train, test = splits(given.name, given.data_root)
@@ -89,35 +92,27 @@ def main() -> None:
         passed = time.perf_counter() - start
         print(f"pass {number}: loss {loss:.4f}, {passed:.0f} s", flush=True)
 
-    net = classifier.fit(
+    net = fit(
         train.images,
         train.labels,
         len(train.classes),
         images_shown=epochs * len(train),
-        recipe=recipe,
+        training=training,
         seed=given.seed,
         on_pass=report,
     )
     seconds = time.perf_counter() - start
 
-    content = classifier.to_bytes(net)
-    written = classifier.from_bytes(
-        content, train.shape, len(train.classes), "the classifier", recipe.widths
-    )
-    view = ClassifierView(written, recipe.mirror)
-    extractor = Extractor("classifier", cache.sha256(content), view, train.shape)
-    _, probabilities = extractor(test.images)
-    assert probabilities is not None
-    accuracy = float(np.mean(probabilities.argmax(axis=1) == test.labels))
+    content = to_bytes(net)
     card = {
         "dataset": given.name,
         "shape": list(train.shape),
         "classes": list(train.classes),
-        "widths": list(recipe.widths),
-        "mirrored": recipe.mirror,
+        "widths": list(training.widths),
+        "mirrored": training.mirror,
         "parameters": sum(value.numel() for value in net.parameters()),
-        "sha256": cache.sha256(content),
-        "accuracy": accuracy,
+        "sha256": sha256(content),
+        "accuracy": None,  # of the weights as written, below
         "num_test": len(test),
         "tested_on": (
             "every fifth image of the published test split; trained on its other images"
@@ -125,15 +120,19 @@ def main() -> None:
             else "the test split"
         ),
         "training": {
-            **recipe.as_json(),
+            **training.as_json(),
             "num_train": len(train),
             "train_sha256": fingerprint(train.images),
             "epochs": epochs,
             "seed": given.seed,
-            "precision": "bfloat16" if classifier.has_matrix_units() else "float32",
+            "precision": "bfloat16" if has_matrix_units() else "float32",
             "torch": torch.__version__,
         },
     }
+    _, probabilities = of_card(card, content, "classifier", "the classifier")(test.images)
+    assert probabilities is not None
+    accuracy = float(np.mean(probabilities.argmax(axis=1) == test.labels))
+    card["accuracy"] = accuracy
     folder = PRETRAINED / f"classifier-{given.name}"
     write_file(folder / "model.safetensors", content)
     write_file(folder / "card.json", (json.dumps(card, indent=1) + "\n").encode())

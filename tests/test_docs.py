@@ -87,6 +87,7 @@ def test_a_command_parses(page: str, line: str) -> None:
     _, options = parse(line)
     named = [options.get("recipe"), options.get("name")]
     known = [*config.recipe_names(), *(n for r in config.COMPONENTS.values() for n in r.names())]
+    known += registry.METRICS.names()
     known += SOURCES  # for `ganvas data fetch`
     for name in named:
         assert name is None or name.endswith(".toml") or name in known
@@ -147,7 +148,7 @@ def test_every_page_is_linked_from_the_readme(page: str) -> None:
 @pytest.fixture
 def registries(monkeypatch: pytest.MonkeyPatch) -> None:
     """What a test registers is forgotten after it."""
-    for family in config.COMPONENTS.values():
+    for family in (*config.COMPONENTS.values(), registry.METRICS, registry.EXTRACTORS):
         family.names()  # so that its package's components are there first
         for table in ("_classes", "_names"):
             monkeypatch.setattr(family, table, dict(getattr(family, table)))

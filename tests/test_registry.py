@@ -119,3 +119,17 @@ def test_a_name_is_taken_once() -> None:
     assert registry.get("one") is int and registry.name_of(5) == "one"
     with pytest.raises(AssertionError, match="two components named one"):
         registry.register("one")(float)
+
+
+def test_other_spellings_find_a_component() -> None:
+    registry = Registry("thing", "ganvas.latents")
+    registry.register("fd", "frechet", "fréchet")(int)
+    assert registry.get("frechet") is registry.get("fd") is int
+    assert registry.spelled("fréchet") == registry.spelled("fd") == registry.name_of(5) == "fd"
+    assert registry.names() == ["fd"]
+    assert "frechet" in registry and "fd" in registry and "kd" not in registry
+    with pytest.raises(UsageError, match="unknown thing 'frech'"):
+        registry.spelled("frech")
+    for taken in ("fd", "frechet"):
+        with pytest.raises(AssertionError, match=f"two components named {taken}"):
+            registry.register("other", taken)(float)

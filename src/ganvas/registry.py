@@ -76,17 +76,20 @@ class Registry:
         self._import_package()
         return sorted(self._classes)
 
+    def __contains__(self, name: str) -> bool:
+        """Whether a component has that name, or is spelled so."""
+        self._import_package()
+        return name in self._classes or name in self._spellings
+
     def get(self, name: str) -> type[Any]:
         """The class registered as `name`; UsageError with the closest names if there is none."""
         return self._classes[self.spelled(name)]
 
     def spelled(self, name: str) -> str:
         """The name that `name` is, or is another spelling of; UsageError as for `get`."""
-        self._import_package()
-        name = self._spellings.get(name, name)
-        if name not in self._classes:
+        if name not in self:
             raise UsageError(f"unknown {self.family} '{name}': {closest(name, self._classes)}")
-        return name
+        return self._spellings.get(name, name)
 
     def name_of(self, component: object) -> str:
         return self._names[type(component)]

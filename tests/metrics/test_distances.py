@@ -121,22 +121,22 @@ def test_block_size_changes_nothing(kind, rng, monkeypatch):
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("k", [1, 6])
-def test_points_block_by_block_change_nothing(kind, k, rng, monkeypatch):
+def test_rows_block_by_block_change_nothing(kind, k, rng, monkeypatch):
     x, y = clouds(kind, rng)
     expected = nearest(x, y, k)
-    for num in (2099, 700, 6):  # the last block would have one point, then none, then three
-        monkeypatch.setattr(distances, "POINT_BYTES", 4 * 9 * num)
+    for num in (2099, 700, 61):  # the last block would have one point, then none, then 26
+        monkeypatch.setattr(distances, "ROW_BYTES", 4 * 9 * num)
         found = nearest_of_many(x, y, k)
         np.testing.assert_array_equal(found.distances, expected.distances)
         np.testing.assert_array_equal(found.indices, expected.indices)
 
 
-def test_uint8_points_stand_for_0_to_1(rng, monkeypatch):
+def test_uint8_rows_stand_for_0_to_1(rng, monkeypatch):
     grey = rng.integers(0, 256, (50, 6), dtype=np.uint8)
-    x = rng.random((20, 6), dtype=np.float32)
-    monkeypatch.setattr(distances, "POINT_BYTES", 4 * 6 * 15)
-    expected = nearest(x, grey / np.float32(255), 2)
-    np.testing.assert_array_equal(nearest_of_many(x, grey, 2).distances, expected.distances)
+    monkeypatch.setattr(distances, "ROW_BYTES", 4 * 6 * 15)
+    rows = grey / np.float32(255)
+    expected = nearest(rows[::2], rows, 2)
+    np.testing.assert_array_equal(nearest_of_many(grey[::2], grey, 2).distances, expected.distances)
 
 
 @pytest.mark.parametrize("kind", ["copies", "near copies"])

@@ -39,3 +39,28 @@ def test_peak_memory_is_under_1_5_gib(module, metric):
     script = SCRIPT.format(module=module, metric=metric)
     run = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert float(run.stdout) < 1.5
+
+
+MEMORISATION = """
+import resource
+import numpy as np
+from ganvas.metrics.memorisation import Memorisation
+from ganvas.metrics.metric import Views
+
+rng = np.random.default_rng(0)
+training, fakes = (rng.integers(0, 256, (n, 3072), dtype=np.uint8) for n in (50_000, 4_000))
+metric = Memorisation()
+real = metric.statistics(Views(training=training, unseen=fakes[:100]))
+metric.compare(real, Views(pixels=fakes))
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_training_images_of_cifars_size_take_under_1_gib():
+    """They are 146 MiB, and would be 586 as floats."""
+    pytest.importorskip("resource")
+    command = [sys.executable, "-c", MEMORISATION]
+    run = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert float(run.stdout) < 1.0

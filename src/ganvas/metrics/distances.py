@@ -22,10 +22,10 @@ from ganvas.metrics.inputs import Features, Floats, as_floats
 Indices = NDArray[np.int64]
 Precision = type[np.float32] | type[np.float64]
 
-BLOCK_BYTES: int = 64 << 20
+BLOCK_BYTES: int = 32 << 20
 """Size of one block of float32 distances; the results do not depend on it."""
-POINT_BYTES: int = 64 << 20
-"""Size of a block of points as float32, where they come in blocks; nor on that."""
+ROW_BYTES: int = 32 << 20
+"""Size of a block of pixels as float32, where they come in blocks; nor on that."""
 _GROUP: Final = 32
 """Columns that share one minimum when the k-th smallest of a row is bounded."""
 _MANY: Final = 64
@@ -63,19 +63,35 @@ def to_nearest_other(rows: Features) -> Floats:
     return nearest(rows, rows, 1, exclude_self=True).distances[:, 0]
 
 
-def nearest_of_many(queries: Features, points: NDArray[Any], k: int) -> Neighbours:
-    """`nearest`, for points that are too many to have as floats at once: uint8 pixels stand for
-    0 to 1, and become floats block by block."""
+def nearest_of_many(queries: NDArray[Any], points: NDArray[Any], k: int) -> Neighbours:
+    """`nearest`, for rows of pixels that are too many to have as floats at once.
+
+    uint8 stands for 0 to 1; it becomes floats block by block.
+    """
+    parts = [
+        _nearest_by_blocks(as_floats(queries[rows]), points, k)
+        for rows in _blocks(len(queries), ROW_BYTES // (4 * queries.shape[1]))
+    ]
+    return Neighbours(
+        np.concatenate([part.distances for part in parts]),
+        np.concatenate([part.indices for part in parts]),
+    )
+
+
+def _nearest_by_blocks(queries: Features, points: NDArray[Any], k: int) -> Neighbours:
     found: Neighbours | None = None
-    step = max(k, POINT_BYTES // (4 * points.shape[1]))
-    # no block is left with fewer points than neighbours
-    starts = range(0, max(1, len(points) - k + 1), step)
-    for start, stop in zip(starts, (*starts[1:], len(points)), strict=True):
-        block = nearest(queries, as_floats(points[start:stop]), k)
-        block = Neighbours(block.distances, block.indices + start)
+    for rows in _blocks(len(points), ROW_BYTES // (4 * points.shape[1]), at_least=k):
+        block = nearest(queries, as_floats(points[rows]), k)
+        block = Neighbours(block.distances, block.indices + rows.start)
         found = block if found is None else _nearer(found, block)
     assert found
     return found
+
+
+def _blocks(num: int, size: int, at_least: int = 1) -> list[slice]:
+    """Slices of `num` rows, of about `size` rows each, none of fewer than `at_least`."""
+    starts = range(0, max(1, num - at_least + 1), max(size, at_least))
+    return [slice(a, b) for a, b in zip(starts, (*starts[1:], num), strict=True)]
 
 
 def _nearer(a: Neighbours, b: Neighbours) -> Neighbours:

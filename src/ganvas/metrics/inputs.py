@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import numpy as np
 import torch
@@ -14,6 +14,7 @@ from ganvas.errors import UsageError
 Values = NDArray[Any] | Tensor
 Floats = NDArray[np.float64]
 Features = NDArray[np.float32] | NDArray[np.float64]
+Rows = TypeVar("Rows", bound=NDArray[Any])
 Better = Literal["higher", "lower", "half"]
 """Where the best value of a number lies: up, down, or at one half."""
 
@@ -62,7 +63,7 @@ def features(values: Values | None, what: str, at_least: int = 1) -> Features:
     return array
 
 
-def same_width(rows: Features, width: int, what: str) -> Features:
+def same_width(rows: Rows, width: int, what: str) -> Rows:
     """`rows` itself; UsageError if its rows are not so long."""
     if rows.shape[1] != width:
         raise UsageError(

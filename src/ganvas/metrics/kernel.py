@@ -88,13 +88,13 @@ class KernelDistance(Metric):
 
     def statistics(self, real: Views) -> RealKernel:
         rows = features(real.features, "real images", self.subset_size or 2)
-        lifted = self._lifted(rows)
-        return RealKernel(rows, self._own(lifted), self._subsets(lifted))
+        lifted = self.lifted(rows)
+        return RealKernel(rows, self._own(lifted), self.subsets_of(lifted))
 
     def compare(self, statistics: RealKernel, fakes: Views) -> Measured:
         fake = features(fakes.features, "fake images", self.subset_size or 2)
         same_width(fake, statistics.features.shape[1], "fake images")
-        x, y = self._lifted(statistics.features), self._lifted(fake)
+        x, y = self.lifted(statistics.features), self.lifted(fake)
         mixed_x, mixed_y = self._sums(x, y)
         # what each image adds: its mean kernel with its own set - with the other set
         of_x = statistics.own - mixed_x / len(y)
@@ -104,11 +104,11 @@ class KernelDistance(Metric):
         values = {"distance": distance}
         subsets = statistics.subsets
         if subsets is not None and len(y) >= subsets.rows.shape[1]:
-            drawn = self._over_subsets(x, subsets, y)
+            drawn = self.over_subsets(x, subsets, y)
             values |= {"subsets": float(drawn.mean()), "spread": float(drawn.std())}
         return Measured(values, {"distance": around(distance, error)})
 
-    def _lifted(self, rows: Features) -> Floats:
+    def lifted(self, rows: Features) -> Floats:
         """Rows in float64, (N, D + 1), whose products are gamma x.y + coef."""
         gamma = 1 / rows.shape[1] if self.gamma is None else self.gamma
         lifted = np.full((len(rows), rows.shape[1] + 1), math.sqrt(self.coef))
@@ -158,8 +158,8 @@ class KernelDistance(Metric):
         size = min(_SUBSET, len(rows) // 2)
         return size if size >= 2 else None
 
-    def _subsets(self, x: Floats) -> Subsets | None:
-        """Subsets of the lifted rows of real images."""
+    def subsets_of(self, x: Floats) -> Subsets | None:
+        """Subsets of the lifted rows of real images; None where there are too few of them."""
         size = self._size(x)
         if size is None:
             return None
@@ -168,7 +168,7 @@ class KernelDistance(Metric):
         within = [self._within(x[rows[part]], buffer) for part in self._parts(size)]
         return Subsets(rows, np.concatenate(within))
 
-    def _over_subsets(self, x: Floats, subsets: Subsets, y: Floats) -> Floats:
+    def over_subsets(self, x: Floats, subsets: Subsets, y: Floats) -> Floats:
         """The distance of each subset, (subsets,), from lifted rows of real images and of fakes."""
         num = subsets.rows.shape[1]
         rows = self._drawn("fake", len(y), num)

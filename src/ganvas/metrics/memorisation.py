@@ -13,7 +13,7 @@ from pydantic.dataclasses import dataclass
 
 from ganvas.config import Positive
 from ganvas.metrics.distances import nearest_of_many
-from ganvas.metrics.inputs import Better, pixel_rows, pixels_as_given, same_width
+from ganvas.metrics.inputs import Better, pixels_as_given, same_width
 from ganvas.metrics.interval import share_interval
 from ganvas.metrics.metric import Measured, Metric, Need, Pair, StandIns, Views
 from ganvas.registry import CHECKED, METRICS
@@ -51,13 +51,13 @@ class Memorisation(Metric):
 
     def statistics(self, real: Views) -> Training:
         known = pixels_as_given(real.training, "training images", 2)
-        unseen = pixel_rows(real.unseen, "test images")
+        unseen = pixels_as_given(real.unseen, "test images")
         same_width(unseen, known.shape[1], "test images")
         distances = nearest_of_many(unseen, known, 1).distances[:, 0]
         return Training(known, float(np.median(distances)))
 
     def compare(self, statistics: Training, fakes: Views) -> Measured:
-        rows = pixel_rows(fakes.pixels, "fake images")
+        rows = pixels_as_given(fakes.pixels, "fake images")
         same_width(rows, statistics.pixels.shape[1], "fake images")
         neighbours = nearest_of_many(rows, statistics.pixels, 2)
         first, second = neighbours.distances.T

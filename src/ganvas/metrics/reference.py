@@ -58,7 +58,9 @@ class Reference:
     extractor: Extractor
     num: int
     """Reference images, and as many that stand in for fakes; at most `most`."""
-    _known: dict[Metric, tuple[Metric, Any]] = field(default_factory=dict, repr=False)
+    _known: dict[Metric, tuple[Metric, Any]] = field(
+        default_factory=dict, init=False, repr=False, compare=False
+    )
     """Metrics with no setting left unset, and their statistics."""
 
     def measure(self, metric: Metric, fakes: Views) -> Measured:

@@ -8,7 +8,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from ganvas.errors import UsageError
 from ganvas.registry import METRICS
 from ganvas.registry import settings as settings_of
 
@@ -100,11 +99,10 @@ def current_settings(settings: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
     current: dict[str, dict[str, Any]] = {}
     for spelling, given in settings.items():
         fields = dict(given) if isinstance(given, Mapping) else {}
-        try:
-            name = METRICS.spelled(spelling)
-        except UsageError:
+        if spelling not in METRICS:
             current[spelling] = fields
             continue
+        name = METRICS.spelled(spelling)
         known = settings_of(METRICS.get(name))
         defaults = {key: field.default for key, field in known.items() if not field.is_required()}
         current[name] = defaults | current.get(name, {}) | fields

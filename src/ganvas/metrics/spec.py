@@ -63,8 +63,6 @@ def _metric(name: str, features: str, option: str) -> str:
             f"{option}: '{name}' is measured in Inception's features; choose the features "
             f"inception, or take {own[name]}"
         )
-    try:
-        return METRICS.spelled(name)
-    except UsageError:
-        known = METRICS.names()
-        raise UsageError(f"{option}: unknown metric '{name}'; {closest(name, known)}") from None
+    if name not in METRICS:
+        raise UsageError(f"{option}: unknown metric '{name}'; {closest(name, METRICS.names())}")
+    return METRICS.spelled(name)

@@ -178,7 +178,7 @@ def _show_component(name: str) -> dict[str, Any]:
         raise UsageError(f"unknown name '{name}': {closest(name, config.recipe_names() + known)}")
     cls = found[0].get(bare)
     return {
-        "name": bare,
+        "name": found[0].spelled(bare),
         "family": found[0].family,
         "about": inspect.cleandoc(cls.__doc__ or ""),
         "settings": [

@@ -88,10 +88,11 @@ def _read(folder: Traversable) -> Extractor:
     content = (folder / "model.safetensors").read_bytes()
     if cache.sha256(content) != card["sha256"]:
         raise UsageError(f"'{folder}' is damaged: its weights are not those that its card names")
-    return _of_card(card, content, folder.name, f"'{folder}'")
+    return of_card(card, content, folder.name, f"'{folder}'")
 
 
-def _of_card(card: Mapping[str, Any], content: bytes, name: str, what: str) -> Extractor:
+def of_card(card: Mapping[str, Any], content: bytes, name: str, what: str) -> Extractor:
+    """The classifier that a card describes, of weights in safetensors; errors name it `what`."""
     channels, height, width = card["shape"]
     first, second, third = card["widths"]
     shape, widths = (channels, height, width), (first, second, third)
@@ -121,7 +122,7 @@ def _trained(train: ImageSet, test: ImageSet | None) -> Extractor:
     )
     if kept := cache.read("classifiers", *key):
         line, _, content = kept.partition(b"\n")
-        return _of_card(json.loads(line), content, "classifier", "the classifier in the cache")
+        return of_card(json.loads(line), content, "classifier", "the classifier in the cache")
     if test is not None and labelled:
         known, unseen = train, test
     else:
@@ -139,7 +140,7 @@ def _trained(train: ImageSet, test: ImageSet | None) -> Extractor:
         "sha256": cache.sha256(content),
         "accuracy": None,
     }
-    extractor = _of_card(card, content, "classifier", "the classifier")
+    extractor = of_card(card, content, "classifier", "the classifier")
     _, probabilities = extractor(unseen.images)
     assert probabilities is not None
     card["accuracy"] = float(np.mean(probabilities.argmax(axis=1) == unseen.labels))
