@@ -133,11 +133,11 @@ def metrics(rows: list[Row], as_json: bool) -> None:
     for row in rows:
         if row.reason:
             typer.echo(f"{row.metric}: not measured: {row.reason}")
-    first = rows[0]
-    typer.echo(
-        f"{first.num_fake:,} fakes against {first.num_reference:,} images of {first.data} "
-        f"({first.split}, {first.fingerprint[:12]}), seed {first.seed}"
-    )
+    for row in {row.num_fake: row for row in rows}.values():
+        typer.echo(
+            f"{row.num_fake:,} fakes against {row.num_reference:,} images of {row.data} "
+            f"({row.split}, {row.fingerprint[:12]}), seed {row.seed}"
+        )
     for name, row in {row.extractor: row for row in rows}.items():
         accuracy = row.extractor_accuracy
         parts = [f"{accuracy:.2%} accurate" if accuracy is not None else "", row.note]

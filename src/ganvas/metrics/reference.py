@@ -30,8 +30,9 @@ from ganvas.registry import DATASETS, METRICS
 from ganvas.seeds import stream
 
 LAST: Final = 10_000
-"""Of so many training images, the last ones, the first HELD_OUT are held out."""
+"""Of the last so many training images"""
 HELD_OUT: Final = 1_000
+"""the first so many are held out."""
 
 
 @dataclass(frozen=True)
