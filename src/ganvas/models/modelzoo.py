@@ -8,7 +8,14 @@ from typing import ClassVar
 from pydantic.dataclasses import dataclass
 from torch import nn
 
-from ganvas.models.layers import Dropout, Logits, ToImage, glorot, num_values
+from ganvas.models.layers import (
+    Dropout,
+    KerasBatchNorm1d,
+    Logits,
+    ToImage,
+    glorot,
+    num_values,
+)
 from ganvas.pixels import Shape
 from ganvas.protocols import SampleMode
 from ganvas.registry import CHECKED, MODELS
@@ -31,7 +38,7 @@ class ModelZoo:
             layers += [
                 nn.Linear(fan_in, fan_out),
                 nn.LeakyReLU(0.2),
-                nn.BatchNorm1d(fan_out, eps=1e-3, momentum=0.2),
+                KerasBatchNorm1d(fan_out, eps=1e-3, momentum=0.2),
             ]
         layers += [nn.Linear(1024, num_values(shape)), nn.Tanh(), ToImage(shape)]
         return glorot(nn.Sequential(*layers))
