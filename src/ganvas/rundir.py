@@ -85,7 +85,7 @@ class RunFolder:
             self.path,
             self.generator,
             self.best,
-            *(self.path / p for p in ("checkpoints", "samples")),
+            *(self.path / p for p in ("checkpoints", "samples", "wide")),
         ):
             for entry in place.glob(".*"):
                 if re.fullmatch(r"\.step-\d+\.\d+", entry.name):
