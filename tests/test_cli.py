@@ -300,7 +300,8 @@ def test_the_model_zoos_command_line_trains(cli: Cli, tmp_path: Path) -> None:
         "--beta_1=0.4", "--batch_size=32", "--encoding_dims=64", "--outdir", "DIR",
     )  # fmt: skip
     assert (result.code, result.err) == (0, "")
-    assert "trained on 64 images in" in result.out and "ganvas sample DIR" in result.out
+    assert "2 steps of 32 images (16 of them seen by D)" in result.out
+    assert "trained on 32 images in" in result.out and "ganvas sample DIR" in result.out
     made = {path.name for path in (tmp_path / "DIR").iterdir()}
     assert made >= {"config.toml", "log.jsonl", "losses.png", "training.gif", "generator"}
 

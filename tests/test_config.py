@@ -542,6 +542,28 @@ def test_a_length_in_images_is_rounded_up(images: int, steps: int, shown: int) -
     assert lengths.images_at(steps) == shown
 
 
+def test_images_are_those_that_d_saw() -> None:
+    """A merged batch has half of those that are drawn; an epoch is still what is drawn."""
+    changes = [("update.d_batch", "merged"), ("train.batch_size", 4)]
+    run = recipe("cs231n-vanilla", *changes, ("train.drop_last", False))
+    lengths = Lengths.of(run, 10)  # batches of 4, 4 and 2
+    assert lengths.steps_per_epoch == 3
+    assert [lengths.images_at(step) for step in range(7)] == [0, 2, 4, 5, 7, 9, 10]
+    assert [lengths.steps_for(images) for images in (1, 2, 3, 5, 6, 10, 11)] == [
+        1,
+        1,
+        2,
+        3,
+        4,
+        6,
+        7,
+    ]
+    assert lengths.steps("6 images") == 3
+    modelzoo = Lengths.of(recipe("modelzoo-vanilla"), 60_000)
+    assert (modelzoo.steps_per_epoch, modelzoo.images_at(468)) == (468, 29_952)
+    assert modelzoo.images_per_step == 128
+
+
 def test_more_d_steps_show_more_images_a_step() -> None:
     run = recipe("cs231n-vanilla", ("update.d_steps", 3), ("train.batch_size", 10))
     assert Lengths.of(run, 95) == Lengths(95, 30, True)

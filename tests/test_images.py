@@ -10,9 +10,11 @@ import torch
 from PIL import Image
 
 from ganvas.images import (
+    as_text,
     grid,
     read_png,
     scale_for,
+    stretched,
     to_float,
     to_pillow,
     to_uint8,
@@ -145,3 +147,24 @@ def test_colour_gif_reads_back_nearly(channels: int, tmp_path: Path) -> None:
 def test_a_gif_of_one_frame(tmp_path: Path) -> None:
     write_gif(tmp_path / "x.gif", [to_pillow(random_images(1, 1)[0])], 100)
     assert len(gif_frames(tmp_path / "x.gif")[0]) == 1
+
+
+def test_stretched_spreads_each_image_on_its_own() -> None:
+    images = np.array([[[[10, 20], [30, 60]]], [[[7, 7], [7, 7]]]], dtype=np.uint8)
+    expected = np.array([[[[0, 51], [102, 255]]], [[[0, 0], [0, 0]]]], dtype=np.uint8)
+    assert np.array_equal(stretched(images), expected)
+
+
+def test_stretched_takes_colours_together_and_leaves_alpha() -> None:
+    image = np.zeros((1, 4, 1, 2), np.uint8)
+    image[0, :, 0, 0], image[0, :, 0, 1] = (100, 0, 0, 9), (0, 0, 40, 200)
+    assert stretched(image)[0, :, 0].T.tolist() == [[255, 0, 0, 9], [0, 0, 102, 200]]
+
+
+def test_images_as_text() -> None:
+    """A letter is the mean of two rows; images that do not fit are made smaller."""
+    images = np.zeros((2, 1, 4, 4), np.uint8)
+    images[0, 0, :2], images[1, 0, 2:, 2:] = 255, 255
+    images[1, 0, 0, 0] = 255
+    assert as_text(images) == "@@@@  *   \n        @@"
+    assert as_text(images, columns=8) == "**  .*"

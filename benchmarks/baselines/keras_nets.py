@@ -300,7 +300,8 @@ def alternating(
     optimizer_G, optimizer_D = adam(G, optim["generator"]), adam(D, optim["discriminator"])
     merged, shared = update["d_batch"] == "merged", update["fakes"] == "shared"
     generator_first = update["first"] == "generator"
-    assert update["d_steps"] == 1 and update["fake_mode"] == "training"
+    by_batch = update["fake_mode"] == "training"
+    assert update["d_steps"] == 1
     assert generator_first or not shared, "not among the recipes"
 
     def update_generator() -> Any:
@@ -315,7 +316,7 @@ def alternating(
         if merged:
             real = real[: spec["batch"] // 2]
         if fake is None:
-            fake = G(draw(spec, real.shape[0]), training=True)
+            fake = G(draw(spec, real.shape[0]), training=by_batch)
         with tf.GradientTape() as tape:
             if merged:
                 on_real, on_fake = tf.split(D(tf.concat([real, fake], 0), training=True), 2)

@@ -160,7 +160,8 @@ def alternating(
     update = tables["update"]
     merged, shared = update["d_batch"] == "merged", update["fakes"] == "shared"
     generator_first = update["first"] == "generator"
-    assert update["d_steps"] == 1 and update["fake_mode"] == "training"
+    inference = update["fake_mode"] == "inference"
+    assert update["d_steps"] == 1
     assert generator_first or not shared, "not among the recipes"
 
     def update_generator(num: int) -> tuple[Tensor, Tensor]:
@@ -175,7 +176,9 @@ def alternating(
         if merged:
             real = real[: len(real) // 2]
         if fake is None:
+            G.train(not inference)
             fake = G(draw(len(real)))
+            G.train()
         optimizer_D.zero_grad()
         if merged:
             on_real, on_fake = D(torch.cat([real, fake.detach()])).split(len(real))

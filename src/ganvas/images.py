@@ -47,6 +47,32 @@ def grid(images: Pixels, rows: int, columns: int, gap: int = 2) -> Pixels:
     return sheet
 
 
+def stretched(images: Pixels) -> Pixels:
+    """Each image's values, alpha apart, spread on their own from 0 to 255; of one value alone: 0.
+
+    uint8 (N, C, H, W), as torchvision's `make_grid` has them with `scale_each`.
+    """
+    colour = images[:, :3].astype(np.float64)
+    low, high = (end(colour, axis=(1, 2, 3), keepdims=True) for end in (np.min, np.max))
+    scaled = ((colour - low) * (255 / np.maximum(high - low, 1))).round().astype(np.uint8)
+    return np.concatenate([scaled, images[:, 3:]], axis=1)
+
+
+def as_text(images: Pixels, columns: int = 100) -> str:
+    """Images side by side in letters, light on dark, made smaller to fit into so many columns."""
+    count, width = images.shape[0], images.shape[3]
+    factor = max(1, -(-(width + 2) * count // columns))
+    tiles = [
+        np.asarray(to_pillow(image).convert("RGB").convert("L").reduce((factor, 2 * factor)))
+        for image in images  # a letter is twice as tall as wide
+    ]
+    rows = np.stack(tiles, axis=1) // (256 // len(_SHADES))
+    return "\n".join("  ".join("".join(_SHADES[v] for v in tile) for tile in row) for row in rows)
+
+
+_SHADES = " .-+*#%@"
+
+
 def to_pillow(image: Pixels, scale: int = 1) -> Image.Image:
     """(C, H, W) -> a Pillow picture, each pixel enlarged to scale x scale."""
     pixels = image[0] if image.shape[0] == 1 else np.moveaxis(image, 0, -1)

@@ -152,6 +152,9 @@ class Augmentation(Protocol):
 
 
 class UpdateRule(Protocol):
+    """A rule that does not show D all the real images of a step has a method `reals_seen`, from
+    the number that is drawn to the number that D sees."""
+
     batches_per_step: int
     """Batches of real images that one step uses."""
     optimizers: ClassVar[Mapping[str, Literal["G", "D"]]]
@@ -167,3 +170,9 @@ class UpdateRule(Protocol):
         real images (fewer at the end of an epoch).
         Returns at least D/loss, G/loss, D/real and D/fake (mean outputs of D), each a scalar.
         """
+
+
+def reals_seen(rule: UpdateRule, drawn: int) -> int:
+    """Of so many real images drawn for a step, those that D sees."""
+    seen = getattr(rule, "reals_seen", None)
+    return drawn if seen is None else int(seen(drawn))

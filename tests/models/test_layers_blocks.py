@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import nn
 
-from ganvas.models.layers import Flatten, SameConv2d, SameConvTranspose2d
+from ganvas.models.layers import Flatten, KerasBatchNorm1d, SameConv2d, SameConvTranspose2d
 
 KERNELS = [(5, 2), (5, 1), (4, 2), (3, 2), (3, 1), (1, 2), (1, 1)]
 """Kernel size and stride."""
@@ -119,3 +119,40 @@ def test_derivatives_of_flatten_by_differences() -> None:
     flatten = Flatten()
     assert torch.autograd.gradcheck(lambda x: flatten(x.sin()), (x,))
     assert torch.autograd.gradgradcheck(lambda x: flatten(x.sin()), (x,))
+
+
+def test_kerass_batch_norm_differs_by_the_running_variance_alone() -> None:
+    """Of 4 rows PyTorch keeps 4 / 3 of the variance."""
+    x = torch.tensor([[1.0, 0.0], [3.0, 0.0], [1.0, 0.0], [3.0, 8.0]])  # variances 1 and 12
+    ours, plain = KerasBatchNorm1d(2, momentum=0.25), nn.BatchNorm1d(2, momentum=0.25)
+    assert list(ours.state_dict()) == list(plain.state_dict())
+    for _ in range(2):
+        gradients = []
+        for norm in (ours, plain):
+            inputs = x.clone().requires_grad_()
+            one, two = norm(inputs), norm(inputs)  # the second before the first's backward
+            (one[0] + two[1].square()).sum().backward()
+            gradients += [one.detach(), inputs.grad]
+        assert torch.equal(gradients[0], gradients[2]) and torch.equal(gradients[1], gradients[3])
+    assert torch.equal(ours.running_mean, plain.running_mean)
+    ends = torch.tensor([1.0, 12.0])
+    torch.testing.assert_close(ours.running_var, 1 + (ends - 1) * (1 - 0.75**4))
+    torch.testing.assert_close(plain.running_var, 1 + (4 / 3 * ends - 1) * (1 - 0.75**4))
+    before = ours.running_var.clone()
+    plain.running_var.copy_(before)
+    assert torch.equal(ours.eval()(x), plain.eval()(x))
+    assert torch.equal(ours.running_var, before)
+
+
+def test_kerass_batch_norm_averages_and_keeps_nothing_where_it_is_to() -> None:
+    """momentum None is the plain average over passes, as for standing statistics."""
+    x = torch.tensor([[1.0], [3.0]])  # variance 1
+    norm = KerasBatchNorm1d(1, momentum=None)
+    for _ in range(3):
+        norm(x)
+    norm(3 * x)
+    assert norm.running_var.item() == pytest.approx((3 * 1 + 9) / 4)
+    norm.track_running_stats = False  # as sheets by batch statistics are drawn
+    norm(100 * x)
+    assert norm.running_var.item() == pytest.approx(3.0)
+    assert norm.num_batches_tracked.item() == 4

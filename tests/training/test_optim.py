@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import subprocess
 import sys
+from dataclasses import replace
+from typing import Literal
 
 import pytest
 import torch
@@ -51,18 +54,20 @@ def test_it_takes_the_steps_of_torchs_class_bit_for_bit() -> None:
         assert all(torch.equal(moments[key], expected[place][key]) for key in moments)
 
 
-def test_it_goes_on_from_copies_of_moments() -> None:
+@pytest.mark.parametrize("form", ["paper", "tensorflow"])
+def test_it_goes_on_from_copies_of_moments(form: Literal["paper", "tensorflow"]) -> None:
+    settings = replace(SETTINGS, eps_form=form)
     ends = []
     for break_at in (None, 2):
         moved = parameters()
-        optimizer = Adam(moved, SETTINGS)
+        optimizer = Adam(moved, settings)
         for step in range(4):
             if step == break_at:
                 saved = {
                     place: {key: value.clone().contiguous() for key, value in moments.items()}
                     for place, moments in optimizer.moments.items()
                 }
-                optimizer = Adam(moved, SETTINGS)
+                optimizer = Adam(moved, settings)
                 optimizer.load(saved)
                 for moments in saved.values():
                     moments["exp_avg"].fill_(torch.nan)  # they were copied
@@ -70,6 +75,38 @@ def test_it_goes_on_from_copies_of_moments() -> None:
             optimizer.step()
         ends.append(moved)
     assert all(torch.equal(a, b) for a, b in zip(*ends, strict=True))
+
+
+def test_where_eps_is_added() -> None:
+    """Step 1 with gradient 2 and eps 1: 0.1 * 2 / (2 + 1), or with eps / sqrt(1 - 0.99) for eps."""
+    for form, move in (("paper", 0.2 / 3), ("tensorflow", 0.2 / (2 + 1 / math.sqrt(1 - 0.99)))):
+        value = torch.zeros(1, requires_grad=True)
+        settings = AdamSettings(learning_rate=0.1, beta_2=0.99, eps=1.0, eps_form=form)
+        value.grad = torch.full((1,), 2.0)
+        Adam([value], settings).step()
+        torch.testing.assert_close(value.detach(), torch.tensor([-move]))
+
+
+@pytest.mark.parametrize("on_device", [False, True])
+def test_in_tensorflows_form_all_parameters_have_the_optimizers_count(on_device: bool) -> None:
+    """The first has gradients in steps 1 to 3, the second in 2 and 4; t is 4 at the end."""
+    values = [torch.zeros(1, requires_grad=True) for _ in range(2)]
+    settings = AdamSettings(learning_rate=0.1, beta_1=0.5, beta_2=0.75, eps_form="tensorflow")
+    optimizer = Adam(values, settings)
+    if on_device:  # as on CUDA, where a captured step reads the step size from there
+        optimizer._rate_on_device = torch.tensor(0.1)
+    expected, m, v = [0.0, 0.0], [0.0, 0.0], [0.0, 0.0]
+    for t, having in enumerate(((0,), (0, 1), (0,), (1,)), 1):
+        for place, value in enumerate(values):
+            value.grad = torch.full((1,), 2.0) if place in having else None
+        optimizer.step()
+        for place in having:
+            m[place], v[place] = m[place] / 2 + 1.0, 0.75 * v[place] + 1.0
+            rate = 0.1 * math.sqrt(1 - 0.75**t) / (1 - 0.5**t)
+            expected[place] -= rate * m[place] / (math.sqrt(v[place]) + 1e-8)
+        torch.testing.assert_close(torch.cat(values).detach(), torch.tensor(expected))
+    steps = [float(optimizer.moments[place]["step"]) for place in (0, 1)]
+    assert steps == [3, 4]
 
 
 def test_moments_of_other_parameters_are_refused() -> None:

@@ -21,6 +21,7 @@ from ganvas.batch import Batch
 from ganvas.errors import RunError
 from ganvas.losses.adversarial import NonSaturating
 from ganvas.losses.penalties import NoPenalty
+from ganvas.models.layers import KerasBatchNorm1d
 from ganvas.training.joint import fewest_passes, generator_first, simultaneous
 from ganvas.training.players import Players
 from ganvas.training.state import new_state
@@ -515,13 +516,14 @@ def test_one_backward_pass_is_one_on_each_batch() -> None:
         assert players.D[3].backwards == passes
 
 
-def test_shared_fakes_are_judged_once_if_that_is_the_same() -> None:
+@pytest.mark.parametrize("norm_of", [nn.BatchNorm1d, KerasBatchNorm1d])
+def test_shared_fakes_are_judged_once_if_that_is_the_same(norm_of: Any) -> None:
     """Parameters, running statistics and scalars are those of two passes."""
     rule = Alternating(first="generator", fakes="shared")
     ends: list[list[Tensor]] = []
     for repeatably, passes in ((False, 3), (True, 2)):
         players = fresh_players(rule)
-        players.D[1] = nn.Sequential(players.D[1], nn.BatchNorm1d(5, momentum=0.3))
+        players.D[1] = nn.Sequential(players.D[1], norm_of(5, momentum=0.3))
         step = generator_first if repeatably else rule.step
         shown = Shown().watch(players)
         for round_ in range(3):
@@ -535,6 +537,27 @@ def test_shared_fakes_are_judged_once_if_that_is_the_same() -> None:
         )
     for once, twice in zip(*ends, strict=True):
         torch.testing.assert_close(once, twice, rtol=1e-6, atol=1e-9)
+
+
+# What D sees
+
+
+@pytest.mark.parametrize("d_steps", [1, 3])
+@pytest.mark.parametrize("d_batch", ["summed", "merged", "separate"])
+@pytest.mark.parametrize("num", [1, 2, 7, 12])
+def test_reals_seen_are_those_that_d_is_shown(d_batch: Any, d_steps: int, num: int) -> None:
+    """For merged batches half of what is drawn, rounded down, one at least."""
+    rule = Alternating(d_batch=d_batch, d_steps=d_steps, fake_mode="inference")
+    players = fresh_players(rule)
+    players.G[1] = nn.Identity()
+    images = reals(num, 0)
+    shown = Shown().watch(players)
+    rule.step(players, LOSS, NONE, Batch(images))
+    rows = {tuple(image.flatten().tolist()) for batch in shown.to_d for image in batch}
+    seen = sum(tuple(image.flatten().tolist()) in rows for image in images)
+    assert rule.reals_seen(num) == seen
+    if d_batch == "merged" and d_steps == 1:
+        assert seen == max(1, num // 2)
 
 
 # What is reported

@@ -5,11 +5,13 @@ from __future__ import annotations
 import contextlib
 import math
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Literal, cast, get_args
 
 from ganvas.errors import UsageError
+from ganvas.protocols import reals_seen
 
 if TYPE_CHECKING:
     from ganvas.config.run import Run
@@ -92,9 +94,11 @@ class Lengths:
     num_images: int
     """Images in the data set."""
     images_per_step: int
-    """Real images shown in a full step."""
+    """Real images drawn for a full step."""
     drop_last: bool
     """Whether every step is a full one."""
+    seen: Callable[[int], int] = field(default=lambda drawn: drawn, compare=False, repr=False)
+    """Of so many real images drawn for a step, those that D sees; they are what `images` counts."""
 
     @classmethod
     def of(cls, run: Run, num_images: int) -> Lengths:
@@ -106,25 +110,31 @@ class Lengths:
                 f"too little data: {num_images} images do not fill one step of {per_step}; "
                 f"lower --batch-size to {max(1, num_images // run.update.batches_per_step)} or less"
             )
-        return cls(num_images, per_step, only_whole)
+        return cls(num_images, per_step, only_whole, partial(reals_seen, run.update))
 
     @property
     def steps_per_epoch(self) -> int:
         whole, rest = divmod(self.num_images, self.images_per_step)
         return whole if self.drop_last or not rest else whole + 1
 
+    @property
+    def images_in_last_step(self) -> int:
+        """Real images drawn for the last step of an epoch."""
+        rest = self.num_images % self.images_per_step
+        return rest if rest and not self.drop_last else self.images_per_step
+
     def images_at(self, step: int) -> int:
-        """Real images shown when `step` steps are done."""
+        """Real images that D has seen when `step` steps are done."""
         epochs, steps = divmod(step, self.steps_per_epoch)
-        per_epoch = self.steps_per_epoch * self.images_per_step
-        return epochs * min(per_epoch, self.num_images) + steps * self.images_per_step
+        per_step, last = self.seen(self.images_per_step), self.seen(self.images_in_last_step)
+        return epochs * ((self.steps_per_epoch - 1) * per_step + last) + steps * per_step
 
     def steps(self, period: str) -> int:
         """A period such as '1 epoch' in steps, at least 1."""
         match = re.fullmatch(r"(\d+) ?(epoch|step|image)s?", period)
         assert match, period
         if match[2] == "image":
-            return max(1, math.ceil(int(match[1]) / self.images_per_step))
+            return max(1, math.ceil(int(match[1]) / self.seen(self.images_per_step)))
         return int(match[1]) * (self.steps_per_epoch if match[2] == "epoch" else 1)
 
     def total_steps(self, length: Length) -> int | None:
@@ -134,6 +144,6 @@ class Lengths:
         return self.steps_for(int(length.amount)) if length.unit == "images" else None
 
     def steps_for(self, images: int) -> int:
-        """The least number of steps that show so many real images."""
+        """The least number of steps in which D sees so many real images."""
         epochs, rest = divmod(images, self.images_at(self.steps_per_epoch))
-        return epochs * self.steps_per_epoch + math.ceil(rest / self.images_per_step)
+        return epochs * self.steps_per_epoch + math.ceil(rest / self.seen(self.images_per_step))

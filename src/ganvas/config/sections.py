@@ -88,6 +88,10 @@ class AdamSettings:
     eps: Annotated[float, Field(gt=0)] = 1e-8
     """Added to the root in the denominator."""
 
+    eps_form: Literal["paper", "tensorflow"] = "paper"
+    """Which root: paper (and PyTorch): that of the corrected mean square; tensorflow (and Keras):
+    that of the mean square as it is, so that eps counts eps / sqrt(1 - beta_2^t) at step t."""
+
 
 @dataclass(frozen=True, kw_only=True, config=CHECKED)
 class Optim:
@@ -157,6 +161,20 @@ class Output:
 
     grid: tuple[Positive, Positive] = (5, 5)
     """Rows and columns of the sample grid."""
+
+    scalars: Period | None = None
+    """TensorBoard's scalars this often, each of its own step; unset: the means of the log's lines,
+    with them."""
+
+    pictures: Period | None = None
+    """TensorBoard's sheet this often; unset: with each sheet that is written."""
+
+    wide: tuple[Positive, Positive] | None = None
+    """Rows and columns of a second picture of each sheet, its tiles scaled each on its own from
+    black to white, in `wide/` and in TensorBoard in the sheet's place; unset: none."""
+
+    printed: Annotated[int, Field(ge=0, le=16)] = 0
+    """Samples of each sheet that are printed, with D's scores."""
 
     tags: dict[str, str] = dataclasses.field(default_factory=dict)
     """TensorBoard tags that differ from our scalar names."""

@@ -12,6 +12,7 @@ from torch import nn
 from ganvas.models.fast.dropout import Dropout
 from ganvas.models.layers import (
     Flatten,
+    KerasBatchNorm1d,
     Logits,
     SameConv2d,
     SameConvTranspose2d,
@@ -59,7 +60,7 @@ class _GenZoo:
         small = (self.g_widths[0], shape[1] // factor, shape[2] // factor)
         layers: list[nn.Module] = [
             nn.Linear(latent_dims, num_values(small), bias=False),
-            nn.BatchNorm1d(num_values(small), eps=1e-3, momentum=0.01),
+            KerasBatchNorm1d(num_values(small), eps=1e-3, momentum=0.01),
             nn.LeakyReLU(self.slope),
             ToImage(small),
         ]

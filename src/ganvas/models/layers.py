@@ -131,6 +131,30 @@ class _Flatten(torch.autograd.Function):
         return gradient.reshape(ctx.shape).contiguous(memory_format=torch.channels_last)
 
 
+class KerasBatchNorm1d(nn.BatchNorm1d):
+    """(N, C) -> (N, C), as nn.BatchNorm1d, but the running variance is of the biased ones.
+
+    Keras keeps a batch's variance as it divides by it, over n values; PyTorch keeps n / (n - 1)
+    times that. (So does TensorFlow's fused kernel, which Keras 2 takes for maps: there
+    nn.BatchNorm2d is its equal.) State dict and outputs in training mode are nn.BatchNorm1d's.
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        if not (self.training and self.track_running_stats):
+            return super().forward(x)
+        assert self.running_var is not None and self.num_batches_tracked is not None
+        share = self.momentum
+        if share is None:  # the plain average over all passes
+            share = 1 / (float(self.num_batches_tracked) + 1)
+        num = x.numel() / self.num_features
+        kept = self.running_var * ((1 - share) / num)
+        y = super().forward(x)
+        # (1 - share) old + share num / (num - 1) v becomes (1 - share) old + share v; by way of
+        # .data, since autograd has kept the statistic, though training's backward does not read it
+        torch.add(kept, self.running_var, alpha=(num - 1) / num, out=self.running_var.data)
+        return y
+
+
 class Logits(nn.Module):
     """(N, 1) or (N, 1, 1, 1) -> (N,)."""
 

@@ -9,7 +9,7 @@ from pydantic.dataclasses import dataclass
 from torch import nn
 
 from ganvas.models.fast.dropout import Dropout
-from ganvas.models.layers import Logits, ToImage, glorot, num_values
+from ganvas.models.layers import KerasBatchNorm1d, Logits, ToImage, glorot, num_values
 from ganvas.pixels import Shape
 from ganvas.protocols import SampleMode
 from ganvas.registry import CHECKED, MODELS
@@ -32,7 +32,7 @@ class ModelZoo:
             layers += [
                 nn.Linear(fan_in, fan_out),
                 nn.LeakyReLU(0.2),
-                nn.BatchNorm1d(fan_out, eps=1e-3, momentum=0.2),
+                KerasBatchNorm1d(fan_out, eps=1e-3, momentum=0.2),
             ]
         layers += [nn.Linear(1024, num_values(shape)), nn.Tanh(), ToImage(shape)]
         return glorot(nn.Sequential(*layers))

@@ -199,7 +199,7 @@ class RunFolder:
         for entry in self.path.glob(".*"):
             if _NEWLY_WRITTEN.fullmatch(entry.name):
                 entry.unlink(missing_ok=True)
-        for folder in (self.generator, self.best, self.path / "samples"):
+        for folder in (self.generator, self.best, self.path / "samples", self.path / "wide"):
             for entry in folder.glob(".*"):
                 if re.fullmatch(r"\..+\.[a-z]+\.\w{8}", entry.name) and entry.is_file():
                     entry.unlink(missing_ok=True)

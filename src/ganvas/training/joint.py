@@ -19,6 +19,7 @@ from ganvas.losses.penalties import NoPenalty
 from ganvas.models.fast.dropout import Dropout
 from ganvas.models.layers import (
     Flatten,
+    KerasBatchNorm1d,
     Logits,
     SameConv2d,
     SameConvTranspose2d,
@@ -36,7 +37,7 @@ _PLAIN_LAYERS: Final = (
     nn.Tanh, nn.Sigmoid, nn.Identity,
 )  # fmt: skip
 _DROPOUTS: Final = (nn.Dropout, Dropout)
-_BATCH_NORMS: Final = (nn.BatchNorm1d, nn.BatchNorm2d)
+_BATCH_NORMS: Final = (nn.BatchNorm1d, nn.BatchNorm2d, KerasBatchNorm1d)
 
 
 def fewest_passes(rule: UpdateRule, loss: Loss, penalty: Penalty, D: nn.Module) -> Step:

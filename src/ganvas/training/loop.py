@@ -90,10 +90,17 @@ def _train(session: Session, ending: Ending, reporter: Reporter, hooks: Hooks) -
     run, state, lengths, folder = session.run, session.state, session.lengths, session.folder
     monitor, clock = session.monitor, hooks.clock
     steps = Steps(run, state, session.loader, session.step)
-    log_every, sample_every, checkpoint_every = (
+    output = run.output
+    log_every, sample_every, checkpoint_every, picture_every = (
         lengths.steps(period)
-        for period in (run.output.log, run.output.sample, run.output.checkpoint)
+        for period in (
+            output.log,
+            output.sample,
+            output.checkpoint,
+            output.pictures or output.sample,
+        )  # fmt: skip
     )
+    curve_every = lengths.steps(output.scalars) if output.scalars else 0
     reporter.start(_headline(session, ending.total), state.step, ending.total)
     if run.train.cuda_graphs and (reason := obstacle(run)):
         reporter.warn(reason)
@@ -114,6 +121,8 @@ def _train(session: Session, ending: Ending, reporter: Reporter, hooks: Hooks) -
             if due - told >= STATUS_SECONDS:
                 records.write_status(session, "running", ending.total)
                 told = due
+            if curve_every and state.step % curve_every == 0:
+                records.keep_scalars(session)
             if state.step % log_every == 0 or last:
                 wait_for(state.device)
                 with hooks.span("log"):
@@ -125,6 +134,11 @@ def _train(session: Session, ending: Ending, reporter: Reporter, hooks: Hooks) -
             if state.step % sample_every == 0 or last:
                 with hooks.span("sample"):
                     alarms += records.write_samples(session)
+                if output.printed:
+                    reporter.say(records.printed(session))
+            if state.step % picture_every == 0 or last:
+                with hooks.span("sample"):
+                    records.show_sheet(session)
             for alarm in alarms:
                 reporter.warn(alarm.message)
             if any(alarm.action == "stop" for alarm in alarms):
@@ -201,10 +215,12 @@ def _headline(session: Session, total: int | None) -> str:
     run, state = session.run, session.state
     channels, height, width = session.data.shape
     steps = f"{run.train.length} in steps" if total is None else f"{total:,} steps"
+    drawn = session.lengths.images_per_step
+    half = f"({seen} of them seen by D) " if (seen := session.lengths.seen(drawn)) < drawn else ""
     start = f"from step {state.step:,} " if state.step else ""
     headline = (
         f"{run.recipe}: {len(session.data):,} images {height}x{width}x{channels}, "
-        f"{steps} of {session.lengths.images_per_step} images {start}"
+        f"{steps} of {drawn} images {half}{start}"
         f"on {state.device} in {str(state.players.precision).removeprefix('torch.')}, "
         f"in {session.folder.path}"
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 
 import torch
@@ -17,6 +18,13 @@ class Adam:
 
     It computes what torch.optim.Adam does with `fused=True`. That class imports torch's compiler
     when the first one is made, which takes as long as torch itself; the function does not.
+
+    With `eps_form = "tensorflow"` it computes what Keras and TensorFlow do (the paper's section 2,
+    its end): the moments stay as they are and the step size is corrected for both,
+
+        alpha_t = alpha sqrt(1 - beta_2^t) / (1 - beta_1^t),   w -= alpha_t m / (sqrt(v) + eps).
+
+    There t counts the steps of the optimizer, also for a parameter whose first gradient came late.
     """
 
     def __init__(self, parameters: Iterable[Tensor], settings: AdamSettings) -> None:
@@ -24,14 +32,21 @@ class Adam:
         self.settings = settings
         self.schedule: Schedule = constant(settings.learning_rate)
         """The step size by the number of real images seen."""
-        self._rate = settings.learning_rate
-        self._rate_on_device: Tensor | None = None  # which a captured step reads anew each time
-        if any(parameter.is_cuda for parameter in self.parameters):
-            device = self.parameters[0].device
-            self._rate_on_device = torch.tensor(self._rate, device=device)
         self.moments: dict[int, dict[str, Tensor]] = {}
         """By a parameter's place: its number of steps, mean gradient and mean squared gradient.
-        A parameter without a gradient so far has none."""
+        A parameter without a gradient so far has none. In the form "tensorflow" the number is the
+        optimizer's, at the parameter's newest gradient."""
+        device = self.parameters[0].device if self.parameters else torch.device("cpu")
+        self._rate = settings.learning_rate
+        self._rate_on_device: Tensor | None = None  # which a captured step reads anew each time
+        if device.type == "cuda":
+            self._rate_on_device = torch.tensor(self._rate, device=device)
+        # For the form "tensorflow". On CUDA a captured step counts, so all of it is on the device.
+        place = device if device.type == "cuda" else torch.device("cpu")
+        self._taken = torch.zeros((), device=place)
+        betas = [settings.beta_1, settings.beta_2]
+        self._betas = torch.tensor(betas, dtype=torch.float64, device=place)
+        self._endless = torch.full((), math.inf, device=device)
 
     def zero_grad(self) -> None:
         for parameter in self.parameters:
@@ -57,22 +72,40 @@ class Adam:
             parameters.append(parameter)
             gradients.append(parameter.grad)
             moments.append(self.moments[place])
+        steps = [one["step"] for one in moments]
+        rate = self._rate if self._rate_on_device is None else self._rate_on_device
+        if self.settings.eps_form == "tensorflow" and moments:
+            self._taken.add_(1)
+            torch._foreach_copy_(steps, [self._taken] * len(steps))
+            rate = self._corrected_rate()
+            steps = [self._endless] * len(steps)  # after which moments need no correction
         adam(
             parameters,
             gradients,
             [one["exp_avg"] for one in moments],
             [one["exp_avg_sq"] for one in moments],
             [],
-            [one["step"] for one in moments],
+            steps,
             fused=True,
             amsgrad=False,
-            lr=self._rate if self._rate_on_device is None else self._rate_on_device,
+            lr=rate,
             beta1=self.settings.beta_1,
             beta2=self.settings.beta_2,
             eps=self.settings.eps,
             weight_decay=0.0,
             maximize=False,
         )
+
+    def _corrected_rate(self) -> float | Tensor:
+        """alpha_t, in float64, since 1 - beta_2 has four digits in float32."""
+        if self._rate_on_device is None:
+            taken, settings = float(self._taken), self.settings
+            left_1 = 1 - math.pow(settings.beta_1, taken)
+            left_2 = 1 - math.pow(settings.beta_2, taken)
+            return self._rate * math.sqrt(left_2) / left_1
+        left = 1 - self._betas**self._taken
+        rate: Tensor = self._rate_on_device * left[1].sqrt() / left[0]
+        return rate.to(torch.float32)
 
     def load(self, moments: Mapping[int, Mapping[str, Tensor]]) -> None:
         """Go on from copies of these moments; ValueError if they are of other parameters."""
@@ -89,6 +122,7 @@ class Adam:
             for name, value in loaded[place].items():
                 value.copy_(values[name])
         self.moments = loaded
+        self._taken.fill_(max((float(one["step"]) for one in loaded.values()), default=0.0))
 
 
 def _at_rest(parameter: Tensor) -> dict[str, Tensor]:

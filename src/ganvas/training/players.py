@@ -46,13 +46,13 @@ class Players:
         return Batch(images, latents.labels)
 
     def judge(self, batch: Batch) -> Tensor:
-        """D's logits (N,), float32, of images as it is to see them: augmented, with labels."""
+        """D's logits (N,), float32 or finer, of images as it is to see them, with labels."""
         with self._autocast():
             images = self.augment(batch.images)
             logits: Tensor = (
                 self.D(images) if batch.labels is None else self.D(images, batch.labels)
             )
-        return logits.float()
+        return logits.to(torch.promote_types(logits.dtype, torch.float32))
 
     def _autocast(self) -> torch.autocast:
         device = self.stream.device.type

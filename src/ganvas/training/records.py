@@ -8,9 +8,8 @@ import torch
 from torch import Tensor
 
 from ganvas.batch import Batch
-from ganvas.config import Run
-from ganvas.generator import draw_sheet, save_generator, snapshot
-from ganvas.images import grid, scale_for, to_float, write_png
+from ganvas.generator import save_generator, snapshot
+from ganvas.images import as_text, grid, scale_for, stretched, to_float, write_png
 from ganvas.pixels import Pixels
 from ganvas.rundir import RunState, Status
 from ganvas.training.checkpoint import save_checkpoint
@@ -60,26 +59,36 @@ def write_log(session: Session, seconds: float) -> dict[str, float]:
     means |= _verdict(session)
     if state.step > session.logged:
         session.folder.append_log(line | means)
+        session.curves.write()
+        there = state.latest if session.run.output.scalars else {}
         for key, value in means.items():
-            session.events.add_scalar(session.run.output.tags.get(key, key), value, state.step)
+            if key not in there:
+                session.events.add_scalar(session.run.output.tags.get(key, key), value, state.step)
     line["seconds_per_step"] = elapsed / state.summed
     state.logged_seconds = seconds
     state.clear_sums()
     return line | means
 
 
+def keep_scalars(session: Session) -> None:
+    """Keep the newest step's scalars for TensorBoard."""
+    state = session.state
+    if state.step > session.logged:
+        session.curves.keep(state.step, state.latest)
+
+
 def _verdict(session: Session) -> dict[str, float]:
     """D's mean logits without dropout: on the images of reals.png and on a sheet's."""
-    run, players = session.run, session.state.players
-    sheets = {
-        "D/real_eval": Batch(_on_device(session, session.reals), session.real_labels),
-        "D/fake_eval": Batch(
-            _on_device(session, draw_sheet(session.state.sampler, session.grid_latents, run.model)),
-            session.grid_latents.labels,
-        ),
-    }
+    reals = _logits(session, session.reals, session.real_labels)
+    fakes = _logits(session, session.sheet(), session.grid_latents.labels)
+    return {"D/real_eval": float(reals.mean()), "D/fake_eval": float(fakes.mean())}
+
+
+def _logits(session: Session, images: Pixels, labels: Tensor | None) -> Tensor:
+    """D's logits without dropout."""
+    players = session.state.players
     with torch.no_grad(), inference(players.D):
-        return {key: float(players.judge(sheet).mean()) for key, sheet in sheets.items()}
+        return players.judge(Batch(_on_device(session, images), labels))
 
 
 def _on_device(session: Session, images: Pixels) -> Tensor:
@@ -89,15 +98,35 @@ def _on_device(session: Session, images: Pixels) -> Tensor:
 
 def write_samples(session: Session) -> list[Alarm]:
     """Draw the grid of fixed latents, and look at it for collapse."""
-    run, state = session.run, session.state
-    fakes = draw_sheet(state.sampler, session.grid_latents, run.model)
-    path = session.folder.path / "samples" / _sample_name(session)
-    sheet = write_sheet(path, run, fakes)
-    tag = run.output.tags.get("samples", "samples")
-    if state.step > session.logged:
-        session.events.add_image(tag, sheet[:3], state.step)
+    run, state, name = session.run, session.state, _sample_name(session)
+    fakes = session.sheet()
+    _write_sheet(session.folder.path / "samples" / name, grid(fakes, *run.output.grid))
+    if run.output.wide:
+        _write_sheet(session.folder.path / "wide" / name, grid(stretched(fakes), *run.output.wide))
     images = session.lengths.images_at(state.step)
     return check_samples(run.watchdog, images, fakes, session.reals, state.memory)
+
+
+def show_sheet(session: Session) -> None:
+    """Hand the sheet to TensorBoard: the wide one where there is one."""
+    fakes, output, step = session.sheet(), session.run.output, session.state.step
+    sheet = grid(stretched(fakes), *output.wide) if output.wide else grid(fakes, *output.grid)
+    if step > session.logged:
+        session.events.add_image(output.tags.get("samples", "samples"), sheet[:3], step)
+
+
+def _write_sheet(path: Path, sheet: Pixels) -> None:
+    write_png(path, sheet, scale_for(sheet.shape[1]))
+
+
+def printed(session: Session) -> str:
+    """The first few samples of the sheet in letters, with D's scores of them."""
+    num = session.run.output.printed
+    labels = session.grid_latents.labels
+    samples = session.sheet()[:num]
+    scores = _logits(session, samples, None if labels is None else labels[:num]).tolist()
+    found = ", ".join(f"{score:.2f}" for score in scores)
+    return f"{as_text(samples)}\nstep {session.state.step:,}: D's scores {found}"
 
 
 def _sample_name(session: Session) -> str:
@@ -108,16 +137,10 @@ def _sample_name(session: Session) -> str:
     return f"step-{step:08d}.png"
 
 
-def write_sheet(path: Path, run: Run, images: Pixels) -> Pixels:
-    """Write images as a grid; returns it, (C, H, W)."""
-    sheet = grid(images, *run.output.grid)
-    write_png(path, sheet, scale_for(sheet.shape[1]))
-    return sheet
-
-
 def write_checkpoint(session: Session) -> None:
     """Save the state and the generator, unless the nets hold NaN: then the last good ones stay."""
     run, state, folder = session.run, session.state, session.folder
+    session.curves.write()
     if not all(is_finite(net) for net in (state.players.G, state.players.D)):
         return
     folder.flush_log()  # before the checkpoint, which promises that the log goes this far

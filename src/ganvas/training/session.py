@@ -20,6 +20,7 @@ from ganvas.data.loader import Loader
 from ganvas.data.prepare import load_images
 from ganvas.data.store import Store
 from ganvas.errors import UsageError
+from ganvas.generator import draw_sheet
 from ganvas.images import grid, scale_for, write_png
 from ganvas.pixels import ImageSet, Pixels, fingerprint
 from ganvas.protocols import takes_labels
@@ -27,6 +28,7 @@ from ganvas.rundir import RunFolder, now
 from ganvas.seeds import stream
 from ganvas.training.checkpoint import load_checkpoint
 from ganvas.training.compute.graph import check_device
+from ganvas.training.curves import Curves
 from ganvas.training.environment import environment
 from ganvas.training.joint import Step, fewest_passes
 from ganvas.training.monitor import Monitor
@@ -59,8 +61,19 @@ class Session:
     logged: int
     """Up to this step the log is there already: the newest checkpoint's, on resuming."""
     monitor: Monitor
+    curves: Curves
+    """TensorBoard's scalars of single steps, where they are asked for."""
     started: str = field(default_factory=now)
     """When this sitting began."""
+    _sheet: tuple[int, Pixels] | None = None
+    """The newest sheet and its step."""
+
+    def sheet(self) -> Pixels:
+        """Images of the fixed latents by G as it is, uint8; drawn once a step."""
+        if self._sheet is None or self._sheet[0] != self.state.step:
+            fakes = draw_sheet(self.state.sampler, self.grid_latents, self.run.model)
+            self._sheet = (self.state.step, fakes)
+        return self._sheet[1]
 
 
 def open_session(
@@ -115,13 +128,13 @@ def open_session(
         events=events,
         logged=logged,
         monitor=Monitor(run, folder, plan, lengths, state, events, data.shape, num_classes, logged),
+        curves=Curves(events, run.output.tags),
     )
 
 
 def _check_last_batch(run: Run, lengths: Lengths, state: State) -> None:
     """BatchNorm cannot train on one image; say so now rather than at the end of an epoch."""
-    smallest = lengths.images_at(lengths.steps_per_epoch) % lengths.images_per_step
-    smallest = (smallest or lengths.images_per_step) // run.update.batches_per_step
+    smallest = lengths.images_in_last_step // run.update.batches_per_step
     if isinstance(run.update, Alternating) and run.update.d_batch == "merged":
         smallest //= 2  # D's fakes are half a batch
     norms = (nn.BatchNorm1d, nn.BatchNorm2d)

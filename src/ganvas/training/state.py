@@ -34,6 +34,8 @@ class State:
     """Sums of the scalars since the last log line; they keep their memory for the whole run."""
     summed: int = 0
     """How many steps those sums hold."""
+    latest: Mapping[str, Tensor] = field(default_factory=dict)
+    """The newest step's scalars; the next one may overwrite them."""
 
     @property
     def device(self) -> torch.device:
@@ -51,6 +53,7 @@ class State:
 
     def accumulate(self, scalars: Mapping[str, Tensor]) -> None:
         """Add a step's scalars to the sums, in place; no device synchronisation."""
+        self.latest = scalars
         for key, value in scalars.items():
             if key in self.sums:
                 self.sums[key].add_(value)

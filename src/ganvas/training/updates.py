@@ -56,6 +56,14 @@ class Alternating:
     def batches_per_step(self) -> int:
         return self.d_steps
 
+    def reals_seen(self, drawn: int) -> int:
+        """Of so many real images drawn for a step, those that D sees: half of them where merged."""
+        if self.d_batch != "merged":
+            return drawn
+        each, more = divmod(drawn, self.d_steps)
+        sizes = [each + (part < more) for part in range(self.d_steps)]
+        return sum(_half(size) for size in sizes if size)
+
     def step(self, players: Players, loss: Loss, penalty: Penalty, batch: Batch) -> Scalars:
         reals = batch.split(self.d_steps)
         shared = players.generate(reals[-1]) if self.fakes == "shared" else None
@@ -75,7 +83,7 @@ class Alternating:
     ) -> Scalars:
         """Update D once on each batch; G is read, never moved. The last update is reported."""
         for real in reals:
-            half = max(1, len(real) // 2)
+            half = _half(len(real))
             if self.d_batch == "merged":
                 real = real.head(half)
             fake = self.fakes_for(real, players) if shared is None else shared
@@ -110,6 +118,11 @@ class Alternating:
             value = generator_loss(players, loss, real, players.judge(fake))
             players.descend("G", value)
         return {"G/loss": value.detach()}
+
+
+def _half(num: int) -> int:
+    """The real images of a merged batch."""
+    return max(1, num // 2)
 
 
 def generator_loss(players: Players, loss: Loss, real: Batch, fake_logits: Tensor) -> Tensor:

@@ -19,7 +19,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from ganvas import config
 from ganvas.batch import Batch, Latents
-from ganvas.config import Run
+from ganvas.config import AdamSettings, Run
 from ganvas.config.length import Lengths
 from ganvas.data.loader import Loader
 from ganvas.data.store import Store
@@ -37,6 +37,7 @@ from ganvas.training.compute.graph import (
     check_device,
     obstacle,
 )
+from ganvas.training.optim import Adam
 from ganvas.training.players import Players, inference
 from ganvas.training.state import State, new_state
 
@@ -280,6 +281,21 @@ def test_a_step_needs_no_values(model: str, monkeypatch: pytest.MonkeyPatch) -> 
     assert {value.device.type for value in state.sums.values()} == {"meta"}
 
 
+def test_the_step_size_of_tensorflows_adam_needs_no_values() -> None:
+    """On CUDA it follows from a count on the device, which a replay moves on."""
+    value = torch.ones(2, requires_grad=True)
+    optimizer = Adam([value], AdamSettings(learning_rate=0.5, eps_form="tensorflow"))
+    optimizer._rate_on_device = torch.tensor(0.5)
+    value.grad = torch.ones(2)
+    for _ in range(3):
+        optimizer.step()
+    with Reads() as reads:
+        rate = optimizer._corrected_rate()
+    assert isinstance(rate, Tensor) and (reads.values, reads.tensors) == (0, 0)
+    expected = 0.5 * (1 - 0.999**3) ** 0.5 / (1 - 0.5**3)
+    assert rate.dtype == torch.float32 and rate.item() == pytest.approx(expected)
+
+
 def test_components_say_whether_they_can_be_captured() -> None:
     assert {name: UPDATES.get(name).capturable for name in UPDATES.names()} == {
         "alternating": True,
@@ -363,7 +379,7 @@ def take(run: Run, state: State, loader: Loader, num: int) -> Steps:
 
 
 def is_replaying(steps: Steps) -> bool:
-    return isinstance(steps._full_step, Captured) and steps._full_step._graph is not None
+    return steps._captured is not None and steps._captured._graph is not None
 
 
 def assert_close(one: State, two: State, start: State) -> None:
@@ -399,6 +415,33 @@ def test_replays_train_as_calls_do(rule: str, model: str, cuda: torch.device) ->
         streams.append(torch.cuda.get_rng_state(cuda))
     assert_close(*states, begin(run, cuda)[0])
     assert torch.equal(*streams), "dropout's stream"
+
+
+@pytest.mark.gpu
+def test_replays_train_as_calls_do_in_tensorflows_form(cuda: torch.device) -> None:
+    """The step size is corrected by a count that replays move on."""
+    forms = {f"optim.{net}.eps_form": "tensorflow" for net in ("generator", "discriminator")}
+    states = []
+    for run in graphs("merged", **forms):
+        state, loader = begin(run, cuda)
+        take(run, state, loader, 50)
+        assert all(float(o._taken) == 50 for o in state.players.optimizers.values())
+        states.append(state)
+    assert_close(*states, begin(run, cuda)[0])
+
+
+@pytest.mark.gpu
+def test_the_latest_scalars_are_those_of_the_newest_step(cuda: torch.device) -> None:
+    """Called, captured, replayed, or on the short batch between replays."""
+    _, run = graphs("alternating")
+    state, loader = begin(run, cuda)
+    steps = Steps(run, state, loader, run.update.step)
+    for _ in range(25):
+        before = {key: value.clone() for key, value in state.sums.items()}
+        steps.take(0)
+        for key, value in state.latest.items():
+            gained = float(state.sums[key] - before.get(key, 0.0))
+            assert float(value) == pytest.approx(gained, abs=1e-4)
 
 
 @pytest.mark.gpu

@@ -10,7 +10,7 @@ the same memory, without Python in between.
 from __future__ import annotations
 
 import gc
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Final
 
 import torch
@@ -95,6 +95,7 @@ class Captured:
         self._state = state
         self._calls = 0
         self._graph: torch.cuda.CUDAGraph | None = None
+        self._scalars: Mapping[str, Tensor] = {}  # of the captured step: where a replay leaves them
         self._stream = torch.cuda.Stream(state.device)  # type: ignore[no-untyped-call]
 
     def __call__(self) -> None:
@@ -104,7 +105,9 @@ class Captured:
             return
         if self._graph is None:
             self._graph = self._capture()
+            self._scalars = self._state.latest
         self._graph.replay()
+        self._state.latest = self._scalars
 
     def _warm_up(self) -> None:
         """One step on the stream of the capture, as its libraries keep workspaces by stream."""
