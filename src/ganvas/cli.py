@@ -6,6 +6,7 @@ The functions import what they need when they are called, so that --help answers
 from __future__ import annotations
 
 import inspect
+import io
 import itertools
 import os
 import sys
@@ -189,6 +190,9 @@ def main() -> NoReturn:
     # Before torch starts: how long its threads spin while they wait for work. GNU's default is so
     # long that on a busy machine they starve each other; this costs a quiet one little.
     os.environ.setdefault("GOMP_SPINCOUNT", "5000")
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")  # what a terminal has no sign for ends nothing
 
     try:
         code = app(prog_name="ganvas", standalone_mode=False)
@@ -200,6 +204,9 @@ def main() -> NoReturn:
         fail(str(error), 1)
     except typer.TyperException as error:  # no such option, a missing argument, ...
         fail(in_words(error), error.exit_code)
+    except BrokenPipeError:  # nobody reads on
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(0)
     except Exception as error:
         fail(f"unexpected {type(error).__name__}: {error}; `ganvas --debug ...` shows where", 1)
     sys.exit(code if isinstance(code, int) else 0)

@@ -98,6 +98,14 @@ def replace_folder(new: Path, folder: Path) -> None:
         shutil.rmtree(old, ignore_errors=True)
 
 
+def set_aside(folder: Path, new: Path) -> None:
+    """Give a folder another name, over a folder that has it already."""
+    with writing(folder):
+        shutil.rmtree(new, ignore_errors=True)
+        _rename(folder, new)
+        sync_folder(folder.parent)
+
+
 def remove_folder(folder: Path) -> None:
     """Remove a folder that nobody ever meets half removed: it loses its name first."""
     with writing(folder):

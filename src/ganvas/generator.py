@@ -24,16 +24,17 @@ from ganvas import config
 from ganvas.batch import Latents
 from ganvas.config import Run
 from ganvas.errors import UsageError
-from ganvas.files import write_file
+from ganvas.files import write_file, writing
 from ganvas.images import to_uint8
 from ganvas.models.fast.switch import use_fast
 from ganvas.pixels import Pixels, Shape
 from ganvas.protocols import Latent, Model, build_generator
+from ganvas.rundir.lines import content_of
 from ganvas.seeds import stream
 
 GROUP: Final = 64
 FORMAT: Final = 1
-_CONFIG, _WEIGHTS = "config.json", "model.safetensors"
+_CONFIG, _WEIGHTS, _CARD = "config.json", "model.safetensors", "README.md"
 
 
 @dataclass(frozen=True)
@@ -194,7 +195,11 @@ def snapshot(
 
 
 def save_generator(folder: Path, run: Run, generator: Generator) -> None:
-    """Write a run's generator as `load` reads it: config.json, model.safetensors and a card."""
+    """Write a run's generator as `load` reads it: config.json, model.safetensors and a card.
+
+    Nothing is written if it is there already, and whole. Otherwise the old card goes first, so
+    that a kill leaves none rather than that of other weights.
+    """
     tables = config.to_tables(run)
     settings = {
         "format": FORMAT,
@@ -205,11 +210,18 @@ def save_generator(folder: Path, run: Run, generator: Generator) -> None:
     }
     if generator.num_classes:
         settings["num_classes"] = generator.num_classes
-    content = save(generator.net.state_dict(), {"images_seen": str(generator.images_seen)})
-    card = _card(run, generator.shape, generator.images_seen)
-    write_file(folder / _WEIGHTS, content)
-    write_file(folder / _CONFIG, json.dumps(settings, indent=1).encode())
-    write_file(folder / "README.md", card.encode())
+    weights = save(generator.net.state_dict(), {"images_seen": str(generator.images_seen)})
+    contents = {
+        _WEIGHTS: weights,
+        _CONFIG: json.dumps(settings, indent=1).encode(),
+        _CARD: _card(run, generator.shape, generator.images_seen).encode(),
+    }
+    if all(content_of(folder / name) == content for name, content in contents.items()):
+        return
+    with writing(folder):
+        (folder / _CARD).unlink(missing_ok=True)
+    for name, content in contents.items():
+        write_file(folder / name, content)
 
 
 def _card(run: Run, shape: Shape, images_seen: int) -> str:

@@ -87,6 +87,7 @@ def test_a_run_that_was_cut_off_says_how_far_it_got(runs: Path) -> None:
 def test_a_run_of_any_length_says_how_far_it_got(length: str, state: str, runs: Path) -> None:
     file = runs / "bce-0/config.toml"
     file.write_text(file.read_text().replace('"3 epochs"', f'"{length}"', 1))
+    (runs / "bce-0/status.json").unlink()  # which says that it is finished
     log = runs / "bce-0/log.jsonl"
     lines = [json.loads(line) | {"seconds": 0} for line in log.read_text().splitlines()]
     log.write_text("".join(json.dumps(line) + "\n" for line in lines))
@@ -206,7 +207,8 @@ def test_a_run_is_in_the_state_that_it_says(
 )
 def test_a_length_is_read_from_any_version(length: str, state: str, runs: Path) -> None:
     config = runs / "bce-0/config.toml"
-    config.write_text(config.read_text().replace("epochs = 3", length))
+    config.write_text(config.read_text().replace('length = "3 epochs"', length))
+    (runs / "bce-0/status.json").unlink()  # which says that it is finished
     log = runs / "bce-0/log.jsonl"
     line = json.loads(log.read_text().splitlines()[-1]) | {"seconds": 90.0}
     log.write_text(json.dumps(line))
@@ -215,7 +217,8 @@ def test_a_length_is_read_from_any_version(length: str, state: str, runs: Path) 
 
 def test_a_run_by_minutes_is_finished_when_it_says_so(runs: Path) -> None:
     config = runs / "bce-0/config.toml"
-    config.write_text(config.read_text().replace("epochs = 3", "minutes = 2.0"))
+    config.write_text(config.read_text().replace('"3 epochs"', '"2 minutes"'))
+    (runs / "bce-0/status.json").unlink()
     assert not ganvas.compare(runs / "bce-0").runs[0].finished
     RunFolder(runs / "bce-0").write_status(Status(state="finished"))
     assert ganvas.compare(runs / "bce-0").runs[0].state == "finished"

@@ -85,7 +85,7 @@ def leavings(folder: Path) -> dict[str, Any]:
     for path in sorted(folder.rglob("*")):
         name = path.relative_to(folder).as_posix()
         if path.is_file() and not name.startswith(
-            ("events", "checkpoints", "log.jsonl", "env.json")
+            ("events", "checkpoints", "log.jsonl", "env.json", "status.json")
         ):
             found[name] = path.read_bytes()
     return found
@@ -108,6 +108,7 @@ def test_a_run_folder_is_complete(tiny_run: Path) -> None:
     assert len(events) == 1
     assert files - events == {
         "config.toml",
+        "status.json",
         "env.json",
         "log.jsonl",
         "reals.png",
@@ -539,14 +540,15 @@ def test_changed_data_is_refused(
     assert not (tmp_path / "run" / "checkpoints" / "step-00000012").exists()
 
 
-def test_a_damaged_newest_checkpoint_is_one_line_and_the_older_one_serves(
+def test_a_damaged_checkpoint_that_was_named_is_one_line_and_the_older_one_serves(
     train_tiny: Train, tiny_run: Path, tmp_path: Path
 ) -> None:
     shutil.copytree(tiny_run, tmp_path / "run")
-    newest = tmp_path / "run" / "checkpoints" / "step-00000012" / "state.safetensors"
+    named = tmp_path / "run" / "checkpoints" / "step-00000012"
+    newest = named / "state.safetensors"
     newest.write_bytes(newest.read_bytes()[:-1])
     with pytest.raises(UsageError, match="step-00000012' is damaged.*resume from another one"):
-        train_tiny(None, resume=tmp_path / "run")
+        train_tiny(None, resume=named)
     train_tiny(None, resume=tmp_path / "run" / "checkpoints" / "step-00000008")
     assert_same(tiny_run, tmp_path / "run")
 

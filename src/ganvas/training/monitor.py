@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Final
 
 import torch
-from torch.utils.tensorboard import SummaryWriter
 
 from ganvas.config import Evaluate, Run
 from ganvas.config.length import Lengths
@@ -29,6 +28,7 @@ from ganvas.registry import closest
 from ganvas.rundir import RunFolder
 from ganvas.training.checkpoint import load_checkpoint
 from ganvas.training.compute.device import own_randomness
+from ganvas.training.events import Events
 from ganvas.training.progress import Reporter
 from ganvas.training.state import State, is_finite, new_state
 
@@ -254,7 +254,7 @@ class Evaluation:
     plan: Plan
     lengths: Lengths
     state: State
-    events: SummaryWriter
+    events: Events
     logged: int
     """Up to this step the rows are there already: the newest checkpoint's, on resuming."""
     best: int | None = None
