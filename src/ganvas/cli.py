@@ -5,6 +5,7 @@ The functions import what they need when they are called, so that --help answers
 
 from __future__ import annotations
 
+import errno
 import inspect
 import io
 import itertools
@@ -208,6 +209,8 @@ def main() -> NoReturn:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(0)
     except Exception as error:
+        if isinstance(error, OSError) and error.errno == errno.ENAMETOOLONG:
+            fail(f"a name of {len(str(error.filename)):,} letters is too long for a file", 2)
         fail(f"unexpected {type(error).__name__}: {error}; `ganvas --debug ...` shows where", 1)
     sys.exit(code if isinstance(code, int) else 0)
 

@@ -114,6 +114,15 @@ def remove_folder(folder: Path) -> None:
         shutil.rmtree(gone)
 
 
+def is_utf8(path: str | Path) -> bool:
+    """Whether a name is text; a file system may hold any bytes."""
+    try:
+        str(path).encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 def missing(folder: Path) -> list[Path]:
     """The folder and those above it that are not there, the deepest first."""
     return [path for path in (folder, *folder.parents) if not path.exists()]

@@ -25,7 +25,7 @@ from ganvas import config
 from ganvas.batch import Latents
 from ganvas.config import Run
 from ganvas.errors import UsageError, printable
-from ganvas.files import write_file, writing
+from ganvas.files import is_utf8, write_file, writing
 from ganvas.images import to_uint8
 from ganvas.models.fast.switch import use_fast
 from ganvas.pixels import Pixels, Shape
@@ -259,6 +259,9 @@ def load(what: str | Path) -> Generator:
         UsageError: there is no generator, or it is damaged.
     """
     folder = Path(what)
+    if not is_utf8(what):
+        named = printable(str(what))
+        raise UsageError(f"'{named}' has a name that is not UTF-8, as weights need; rename it")
     if not folder.exists():
         raise UsageError(f"'{what}' does not exist; allowed: a run folder or a saved generator")
     if (folder / "generator").is_dir():

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save
+from safetensors.torch import load, save
 from torch import Tensor
 
 from ganvas.errors import UsageError
@@ -56,7 +56,7 @@ def load_checkpoint(state: State, folder: Path) -> None:
         counters = json.loads((folder / _COUNTERS).read_text())
         weights = (folder / _WEIGHTS).read_bytes()
         damaged = hashlib.sha256(weights).hexdigest() != counters["sha256"]
-        tensors = {} if damaged else load_file(folder / _WEIGHTS)
+        tensors = {} if damaged else load(weights)
     except (OSError, ValueError, LookupError, TypeError, RecursionError, SafetensorError) as error:
         first_line = str(error).partition("\n")[0]
         raise UsageError(

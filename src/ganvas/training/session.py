@@ -92,6 +92,8 @@ def open_session(
         logged = _restore(state, folder, checkpoint, reporter)
     else:
         folder.create(run, record)
+    for remark in data.remarks:
+        reporter.warn(remark)
     images = lengths.images_at(state.step)
     folder.write_status(
         Status(state="running", step=state.step, images=images, recipe=run.recipe, started=started)
