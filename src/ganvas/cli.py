@@ -183,6 +183,14 @@ def data_inspect(options: dict[str, Any], *, as_json: Json = False) -> None:
     printing.inspection(data_verbs.inspect(**options), options["sheet"], as_json)
 
 
+@data_app.command("clean")
+@takes(data_verbs.clean)
+def data_clean(options: dict[str, Any], *, as_json: Json = False) -> None:
+    from ganvas import printing
+
+    printing.cleaned(data_verbs.clean(**options), as_json)
+
+
 # Entry
 
 
