@@ -11,6 +11,7 @@ import io
 import itertools
 import os
 import sys
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any, Final, NoReturn
@@ -203,6 +204,7 @@ def main() -> NoReturn:
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")  # what a terminal has no sign for ends nothing
 
+    warnings.showwarning = lambda message, *_: typer.echo(f"warning: {message}", err=True)
     try:
         code = app(prog_name="ganvas", standalone_mode=False)
     except (typer.Abort, KeyboardInterrupt):

@@ -10,6 +10,7 @@ import socket
 import sys
 import tempfile
 import time
+import warnings
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -39,6 +40,15 @@ def writing(target: Path) -> Iterator[None]:
         else:
             reason = error.strerror or str(error)
         raise RunError(f"cannot write '{target}': {reason}") from error
+
+
+@contextmanager
+def best_effort(consequence: str) -> Iterator[None]:
+    """Where something cannot be written, warn of the consequence, and of nothing worse."""
+    try:
+        yield
+    except RunError as error:
+        warnings.warn(f"{consequence}: {error}", stacklevel=3)
 
 
 def write_file(path: Path, content: bytes, *, durable: bool = True) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Final, get_args
@@ -18,6 +19,7 @@ from ganvas.config.length import Lengths
 from ganvas.data.catalogue import open_dataset
 from ganvas.data.prepare import load_images
 from ganvas.errors import UsageError
+from ganvas.files import best_effort
 from ganvas.generator import Generator, load
 from ganvas.images import grid, scale_for, write_png
 from ganvas.metrics import features as extraction
@@ -130,14 +132,16 @@ def evaluate(
                 raise UsageError(f"--metrics {name}: {error}") from None
             row, memory = comparison.row(name, Measured({}, {}, ()), {}, str(error)), None
         if memory is not None and picture is not None:
-            _write_pairs(picture, memory, fakes, comparison.bench.train.images)
-            row = replace(row, picture=str(picture))
+            with nullcontext() if pairs else best_effort("the picture is not kept"):
+                _write_pairs(picture, memory, fakes, comparison.bench.train.images)
+                row = replace(row, picture=str(picture))
         if isinstance(made, Generator):
             step = _step(folder, run, made) if run else None
             row = replace(row, recipe=made.recipe, images=made.images_seen, step=step)
         rows.append(row)
     if run:
-        folder.append_metrics([row.as_json() for row in rows if row.values])
+        with best_effort("the rows are not kept"):  # a run may lie on a medium that is only read
+            folder.append_metrics([row.as_json() for row in rows if row.values])
     return rows
 
 
