@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 import pickle
 import shutil
 from collections.abc import Callable
@@ -241,6 +242,40 @@ def test_at_least_one_image(num: int, tiny_run: Path, tmp_path: Path) -> None:
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.parametrize("num", [10**12, 2**63, 10**400])
+def test_more_images_than_memory_has_room_for_are_refused(
+    num: int, tiny_run: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(UsageError, match="allowed: 1 to 67,108,864, which take 4 GiB"):
+        ganvas.sample(tiny_run, num=num)
+    source = load(tiny_run)
+    assert len(next(source.batches(10**12))) == GROUP  # one after another there is no limit
+    monkeypatch.setattr("ganvas.generator.MAX_BYTES", 64 * 3)
+    assert len(source.sample(3)) == 3
+    with pytest.raises(UsageError, match="--num: found 4; allowed: 1 to 3"):
+        source.sample(4)
+
+
+def test_a_slope_that_no_net_can_take_is_one_line(
+    train_tiny: Callable[..., Any], tmp_path: Path
+) -> None:
+    folder = train_tiny(
+        tmp_path / "run",
+        **{
+            "model.name": "genzoo-mnist",
+            "preprocess.image_size": 8,
+            "train.length": "16 images",
+        },
+    ).folder
+    file = folder / "generator" / "config.json"
+    values = json.loads(file.read_text())
+    values["model"]["slope"] = 1e308
+    file.write_text(json.dumps(values))
+    with pytest.raises(UsageError, match="cannot make an image|not finite") as error:
+        load(folder)
+    assert "\n" not in str(error.value)
+
+
 @pytest.mark.parametrize("what", ["nowhere", "empty"])
 def test_no_generator(what: str, tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
@@ -255,6 +290,17 @@ def settings(**changes: Any) -> Callable[[Path], None]:
         values = json.loads((folder / "config.json").read_text()) | changes
         text = json.dumps({key: value for key, value in values.items() if value is not None})
         (folder / "config.json").write_text(text)
+
+    return change
+
+
+def number(key: str, text: str) -> Callable[[Path], None]:
+    """A config.json in which a setting is this text, which Python would not write."""
+
+    def change(folder: Path) -> None:
+        settings(**{key: "here"})(folder)
+        config = (folder / "config.json").read_text()
+        (folder / "config.json").write_text(config.replace('"here"', text))
 
     return change
 
@@ -296,6 +342,24 @@ CONFIG, WEIGHTS = "config.json", "model.safetensors"
         (settings(shape=[1, -8, 8]), "config.json' is damaged"),
         (settings(shape=[1, 10**15, 8]), "config.json' is damaged|does not fit"),
         (settings(format=99), "format 99"),
+        (number("shape", "[1e999, 8, 8]"), "shape: found inf"),
+        (number("shape", "[1, 8, " + "9" * 5000 + "]"), "Exceeds the limit .4300 digits"),
+        (number("shape", "[1, 8, " + "9" * 400 + "]"), "shape: found 9"),
+        (number("format", "1e999"), "format inf"),
+        (number("num_classes", "1e999"), "num_classes: found inf"),
+        (settings(num_classes=2**63), "num_classes: found 9"),
+        (settings(num_classes=True), "num_classes: found True"),
+        (settings(num_classes=3), "cannot make an image"),
+        (settings(shape=[True, 8, 8]), "shape: found True"),
+        (settings(shape=["1", "8", "8"]), "shape: found '1'"),
+        (settings(latent={"name": "normal", "dims": 2**63}), "config.json' is damaged: "),
+        (settings(latent={"name": "normal", "dims": 2**62}), "config.json' is damaged: "),
+        (settings(model={"name": "quickstart", "width": 2**63}), "config.json' is damaged: "),
+        (number("model", '{"name": "quickstart", "width": 1e999}'), "model.width: found inf"),
+        (settings(latent={"name": "uniform", "dims": 4, "low": -1e308}), "cannot make|not finite"),
+        (put(CONFIG, b"[" * 100_000), "config.json' is damaged: maximum recursion"),
+        (tensors(lambda w: w.update({"0.bias": torch.full((16,), math.nan)})), "0.bias holds NaN"),
+        (tensors(lambda w: w["0.weight"][3].fill_(math.inf)), "0.weight holds NaN or infinite"),
         (settings(shape=[1, 8, 12]), "does not fit its config.json"),
         (settings(latent={"name": "normal", "dims": 5}), "does not fit its config.json"),
         (settings(model={"name": "cs231n-dense"}), "does not fit its config.json"),

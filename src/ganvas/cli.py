@@ -5,10 +5,13 @@ The functions import what they need when they are called, so that --help answers
 
 from __future__ import annotations
 
+import errno
 import inspect
+import io
 import itertools
 import os
 import sys
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any, Final, NoReturn
@@ -181,6 +184,14 @@ def data_inspect(options: dict[str, Any], *, as_json: Json = False) -> None:
     printing.inspection(data_verbs.inspect(**options), options["sheet"], as_json)
 
 
+@data_app.command("clean")
+@takes(data_verbs.clean)
+def data_clean(options: dict[str, Any], *, as_json: Json = False) -> None:
+    from ganvas import printing
+
+    printing.cleaned(data_verbs.clean(**options), as_json)
+
+
 # Entry
 
 
@@ -189,7 +200,11 @@ def main() -> NoReturn:
     # Before torch starts: how long its threads spin while they wait for work. GNU's default is so
     # long that on a busy machine they starve each other; this costs a quiet one little.
     os.environ.setdefault("GOMP_SPINCOUNT", "5000")
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")  # what a terminal has no sign for ends nothing
 
+    warnings.showwarning = lambda message, *_: typer.echo(f"warning: {message}", err=True)
     try:
         code = app(prog_name="ganvas", standalone_mode=False)
     except (typer.Abort, KeyboardInterrupt):
@@ -200,7 +215,12 @@ def main() -> NoReturn:
         fail(str(error), 1)
     except typer.TyperException as error:  # no such option, a missing argument, ...
         fail(in_words(error), error.exit_code)
+    except BrokenPipeError:  # nobody reads on
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(0)
     except Exception as error:
+        if isinstance(error, OSError) and error.errno == errno.ENAMETOOLONG:
+            fail(f"a name of {len(str(error.filename)):,} letters is too long for a file", 2)
         fail(f"unexpected {type(error).__name__}: {error}; `ganvas --debug ...` shows where", 1)
     sys.exit(code if isinstance(code, int) else 0)
 

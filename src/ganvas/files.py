@@ -10,6 +10,7 @@ import socket
 import sys
 import tempfile
 import time
+import warnings
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -39,6 +40,15 @@ def writing(target: Path) -> Iterator[None]:
         else:
             reason = error.strerror or str(error)
         raise RunError(f"cannot write '{target}': {reason}") from error
+
+
+@contextmanager
+def best_effort(consequence: str) -> Iterator[None]:
+    """Where something cannot be written, warn of the consequence, and of nothing worse."""
+    try:
+        yield
+    except RunError as error:
+        warnings.warn(f"{consequence}: {error}", stacklevel=3)
 
 
 def write_file(path: Path, content: bytes, *, durable: bool = True) -> None:
@@ -98,12 +108,29 @@ def replace_folder(new: Path, folder: Path) -> None:
         shutil.rmtree(old, ignore_errors=True)
 
 
+def set_aside(folder: Path, new: Path) -> None:
+    """Give a folder another name, over a folder that has it already."""
+    with writing(folder):
+        shutil.rmtree(new, ignore_errors=True)
+        _rename(folder, new)
+        sync_folder(folder.parent)
+
+
 def remove_folder(folder: Path) -> None:
     """Remove a folder that nobody ever meets half removed: it loses its name first."""
     with writing(folder):
         gone = folder.with_name(f".{folder.name}.{os.getpid()}")
         _rename(folder, gone)
         shutil.rmtree(gone)
+
+
+def is_utf8(path: str | Path) -> bool:
+    """Whether a name is text; a file system may hold any bytes."""
+    try:
+        str(path).encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def missing(folder: Path) -> list[Path]:

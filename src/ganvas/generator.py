@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import copy
 import json
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,17 +24,20 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from ganvas import config
 from ganvas.batch import Latents
 from ganvas.config import Run
-from ganvas.errors import UsageError
-from ganvas.files import write_file
+from ganvas.errors import UsageError, printable
+from ganvas.files import is_utf8, write_file, writing
 from ganvas.images import to_uint8
 from ganvas.models.fast.switch import use_fast
 from ganvas.pixels import Pixels, Shape
 from ganvas.protocols import Latent, Model, build_generator
+from ganvas.rundir.lines import content_of
 from ganvas.seeds import stream
 
 GROUP: Final = 64
+MAX_BYTES: Final = 4 << 30
+"""The most that the images of one call may take in memory."""
 FORMAT: Final = 1
-_CONFIG, _WEIGHTS = "config.json", "model.safetensors"
+_CONFIG, _WEIGHTS, _CARD = "config.json", "model.safetensors", "README.md"
 
 
 @dataclass(frozen=True)
@@ -68,10 +72,15 @@ class Generator:
         model that takes labels draws its classes at random.
 
         Raises:
-            UsageError: `num` below 1; labels that the model does not take, or not one an image.
+            UsageError: `num` below 1, or so large that the images would take more than MAX_BYTES,
+                where `batches` gives them one after another; labels that the model does not take,
+                or not one an image.
         """
-        if num < 1:
-            raise UsageError(f"--num: found {num}; allowed: 1 or more")
+        most = MAX_BYTES // math.prod(self.shape)
+        if not 1 <= num <= most:
+            raise UsageError(
+                f"--num: found {num:,}; allowed: 1 to {most:,}, which take {MAX_BYTES >> 30} GiB"
+            )
         return np.concatenate(list(self.batches(num, seed, labels)))
 
     def _classes(self, num: int, seed: int, labels: Sequence[int] | None) -> Tensor | None:
@@ -194,7 +203,11 @@ def snapshot(
 
 
 def save_generator(folder: Path, run: Run, generator: Generator) -> None:
-    """Write a run's generator as `load` reads it: config.json, model.safetensors and a card."""
+    """Write a run's generator as `load` reads it: config.json, model.safetensors and a card.
+
+    Nothing is written if it is there already, and whole. Otherwise the old card goes first, so
+    that a kill leaves none rather than that of other weights.
+    """
     tables = config.to_tables(run)
     settings = {
         "format": FORMAT,
@@ -205,11 +218,18 @@ def save_generator(folder: Path, run: Run, generator: Generator) -> None:
     }
     if generator.num_classes:
         settings["num_classes"] = generator.num_classes
-    content = save(generator.net.state_dict(), {"images_seen": str(generator.images_seen)})
-    card = _card(run, generator.shape, generator.images_seen)
-    write_file(folder / _WEIGHTS, content)
-    write_file(folder / _CONFIG, json.dumps(settings, indent=1).encode())
-    write_file(folder / "README.md", card.encode())
+    weights = save(generator.net.state_dict(), {"images_seen": str(generator.images_seen)})
+    contents = {
+        _WEIGHTS: weights,
+        _CONFIG: json.dumps(settings, indent=1).encode(),
+        _CARD: _card(run, generator.shape, generator.images_seen).encode(),
+    }
+    if all(content_of(folder / name) == content for name, content in contents.items()):
+        return
+    with writing(folder):
+        (folder / _CARD).unlink(missing_ok=True)
+    for name, content in contents.items():
+        write_file(folder / name, content)
 
 
 def _card(run: Run, shape: Shape, images_seen: int) -> str:
@@ -239,6 +259,9 @@ def load(what: str | Path) -> Generator:
         UsageError: there is no generator, or it is damaged.
     """
     folder = Path(what)
+    if not is_utf8(what):
+        named = printable(str(what))
+        raise UsageError(f"'{named}' has a name that is not UTF-8, as weights need; rename it")
     if not folder.exists():
         raise UsageError(f"'{what}' does not exist; allowed: a run folder or a saved generator")
     if (folder / "generator").is_dir():
@@ -250,26 +273,50 @@ def load(what: str | Path) -> Generator:
         )
     try:
         settings = json.loads((folder / _CONFIG).read_text(encoding="utf-8"))
-        model = config.component("model", settings["model"])
-        latent = config.component("latent", settings["latent"])
-        channels, height, width = (int(size) for size in settings["shape"])
-        recipe = str(settings["recipe"])
-        num_classes = int(settings.get("num_classes", 0))
         if settings["format"] != FORMAT:
             raise ValueError(f"format {settings['format']}; this version reads {FORMAT}")
-        if min(channels, height, width) < 1:
-            raise ValueError(f"shape {settings['shape']}")
+        model = config.component("model", settings["model"])
+        latent = config.component("latent", settings["latent"])
+        channels, height, width = (_count(size, "shape", least=1) for size in settings["shape"])
+        recipe = printable(str(settings["recipe"]))
+        num_classes = _count(settings.get("num_classes", 0), "num_classes")
         shape = (channels, height, width)
         with torch.device("meta"):  # shapes only: no memory yet
             net = build_generator(model, shape, latent.dims, num_classes)
     except KeyError as error:
         raise UsageError(f"'{folder / _CONFIG}' is damaged: it lacks {error}") from None
-    except (OSError, ValueError, TypeError, AttributeError, RuntimeError) as error:
-        raise UsageError(f"'{folder / _CONFIG}' is damaged: {error}") from None
+    except (OSError, ValueError, TypeError, AttributeError, RuntimeError, MemoryError) as error:
+        raise UsageError(f"'{folder / _CONFIG}' is damaged: {_first_line(error)}") from None
     images_seen = _read_weights(net, folder / _WEIGHTS)
     net.eval().requires_grad_(False)
     use_fast(net, True)
-    return Generator(net, model, latent, shape, recipe, images_seen, num_classes)
+    generator = Generator(net, model, latent, shape, recipe, images_seen, num_classes)
+    _try(generator, folder)
+    return generator
+
+
+def _count(value: object, name: str, least: int = 0) -> int:
+    if type(value) is not int or not least <= value < 2**31:
+        raise ValueError(f"{name}: found {value!r:.40}")
+    return value
+
+
+def _first_line(error: Exception) -> str:
+    """What an error says, without what is only of use to those who wrote torch."""
+    return printable(str(error).partition("\n")[0])
+
+
+def _try(generator: Generator, folder: Path) -> None:
+    """UsageError if the generator cannot make an image."""
+    try:
+        z = generator.latent.sample(1, torch.Generator().manual_seed(0))
+        labels = torch.zeros(1, dtype=torch.int64) if generator.num_classes else None
+        with torch.no_grad():
+            images = generate(generator.net, Latents(z, labels))
+    except Exception as error:  # whatever a net raises on settings that it was not made for
+        raise UsageError(f"'{folder}' cannot make an image: {_first_line(error)}") from None
+    if not images.isfinite().all():
+        raise UsageError(f"'{folder}' makes images of values that are not finite; it is damaged")
 
 
 def _read_weights(net: nn.Module, path: Path) -> int:
@@ -291,7 +338,9 @@ def _read_weights(net: nn.Module, path: Path) -> int:
                 f"'{path}' does not fit its config.json: {wrong[0]} is of type "
                 f"{weights[wrong[0]].dtype}, expected {types[wrong[0]]}"
             )
+        if wrong := [key for key in weights if not weights[key].isfinite().all()]:
+            raise UsageError(f"'{path}' is damaged: {wrong[0]} holds NaN or infinite values")
         net.load_state_dict(weights, assign=True)
     except (OSError, SafetensorError, RuntimeError) as error:
-        raise UsageError(f"'{path}' is damaged: {error}") from None
+        raise UsageError(f"'{path}' is damaged: {_first_line(error)}") from None
     return int(images_seen) if images_seen.isdecimal() else 0

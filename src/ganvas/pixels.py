@@ -25,6 +25,8 @@ class ImageSet:
     """Class index of each image, from 0."""
     classes: tuple[str, ...] = ()
     """Class names in index order."""
+    remarks: tuple[str, ...] = ()
+    """What a user should know of the data set, a sentence each."""
 
     @property
     def shape(self) -> Shape:

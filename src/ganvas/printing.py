@@ -296,6 +296,14 @@ def fetched(found: Fetched, as_json: bool) -> None:
         typer.echo(f"{found.dataset} needs no files")
 
 
+def cleaned(freed: int, as_json: bool) -> None:
+    """How much room the cache took."""
+    if as_json:
+        _json({"freed": freed})
+    else:
+        typer.echo(f"freed {freed / 2**20:,.1f} MiB")
+
+
 def inspection(found: Inspection, sheet: Path | None, as_json: bool) -> None:
     """What is in a data set, and where its sheet of samples was written."""
     if as_json:

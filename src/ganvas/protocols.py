@@ -35,6 +35,8 @@ class RawImages:
     """Class index of each image, from 0."""
     classes: tuple[str, ...] = ()
     """Class names in index order."""
+    remarks: tuple[str, ...] = ()
+    """What a user should know of it, a sentence each."""
 
 
 class Dataset(Protocol):

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import hashlib
 import json
 from pathlib import Path
 
@@ -81,6 +82,22 @@ def test_redrawn_if_the_cache_does_not_match(
         path.write_bytes(content)
     assert (small().load("train", None).images == first).all()
     assert path.read_bytes() == good
+
+
+@pytest.mark.parametrize("shape", [(3, 1, 28, 28), (260, 28, 28), None])
+def test_redrawn_if_what_was_kept_is_something_else(
+    cache: Path, shape: tuple[int, ...] | None
+) -> None:
+    """A record that fits its file, which is no drawing of letters."""
+    first = small().load("train", None).images
+    (path,), (record,) = cached(cache, ".npy"), cached(cache, ".json")
+    if shape is None:
+        path.write_bytes(b"\x93NUMPY\x01\x00\x50\x00" + b"(" * 80)
+    else:
+        np.save(path, np.zeros(shape, np.uint8))
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    record.write_text(json.dumps(json.loads(record.read_text()) | {"sha256": digest}))
+    assert (small().load("train", None).images == first).all()
 
 
 def test_cache_that_cannot_be_written(cache: Path) -> None:

@@ -245,3 +245,77 @@ def test_states(small_mnist: Path) -> None:
     assert download.state(path, DataFile(LABELS)) == "unverified"
     path.write_bytes(b"wrong")
     assert download.state(path, file) == "corrupt"
+
+
+# Damage in the cache
+
+
+def test_a_damaged_file_of_the_cache_is_fetched_anew(
+    cache: Path, monkeypatch: pytest.MonkeyPatch, server: tuple[str, Path]
+) -> None:
+    address, folder = server
+    content = small_idx_files("mnist", monkeypatch)[LABELS]
+    (folder / LABELS).write_bytes(content)
+    monkeypatch.setitem(SOURCES, "mnist", replace(SOURCES["mnist"], mirrors=(address,)))
+    kept = cache / "mnist" / LABELS
+    kept.parent.mkdir(parents=True)
+    for damaged in (b"", content[:-3], b"\x00" + content[1:]):
+        kept.write_bytes(damaged)
+        assert download.read("mnist", LABELS, None) == (kept, content)
+        assert kept.read_bytes() == content
+
+
+def test_a_damaged_file_of_the_users_own_is_left_alone(
+    small_mnist: Path, monkeypatch: pytest.MonkeyPatch, server: tuple[str, Path]
+) -> None:
+    address, folder = server
+    own = small_mnist / "mnist" / LABELS
+    (folder / LABELS).write_bytes(own.read_bytes())
+    monkeypatch.setitem(SOURCES, "mnist", replace(SOURCES["mnist"], mirrors=(address,)))
+    own.write_bytes(b"mine")
+    with pytest.raises(UsageError, match="not the published file"):
+        download.read("mnist", LABELS, small_mnist)
+    assert own.read_bytes() == b"mine"
+
+
+def test_a_damaged_file_of_the_cache_without_a_network_is_named(
+    cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    small_idx_files("mnist", monkeypatch)
+    (cache / "mnist").mkdir(parents=True)
+    (cache / "mnist" / LABELS).write_bytes(b"damaged")
+    with pytest.raises(UsageError, match="not the published file"):
+        download.read("mnist", LABELS, None)
+
+
+def test_a_file_without_a_published_checksum_is_compared_with_its_record(
+    cache: Path, monkeypatch: pytest.MonkeyPatch, server: tuple[str, Path]
+) -> None:
+    """As EMNIST's: the archive's checksum is known, that of its members is not."""
+    address, folder = server
+    contents = small_idx_files("emnist-letters", monkeypatch, first_label=1)
+    source = SOURCES["emnist-letters"]
+    assert source.archive is not None
+    name = next(file.name for file in source.files if file.sha256 is None)
+    with zipfile.ZipFile(folder / source.archive.name, "w") as archive:
+        for member, content in contents.items():
+            archive.writestr(f"{source.archive.folder}/{member}", content)
+    digest = hashlib.md5((folder / source.archive.name).read_bytes()).hexdigest()
+    served = replace(source.archive, url=address + source.archive.name, checksum=f"md5:{digest}")
+    monkeypatch.setitem(SOURCES, "emnist-letters", replace(source, archive=served))
+    path, content = download.read("emnist-letters", name, None)
+    assert content == contents[name]
+    path.write_bytes(content[:-1] + b"x")
+    assert download.state(path, source.file(name)) == "corrupt"
+    assert download.read("emnist-letters", name, None) == (path, content)
+
+
+def test_cleaning_empties_the_cache(cache: Path, cli) -> None:
+    assert download.clean() == 0
+    (cache / "mnist").mkdir(parents=True)
+    (cache / "mnist" / LABELS).write_bytes(bytes(3 << 20))
+    (cache.parent / "other").mkdir()
+    result = cli("data", "clean")
+    assert (result.code, result.out) == (0, "freed 3.0 MiB\n")
+    assert not cache.exists() and (cache.parent / "other").exists()
+    assert cli("data", "clean", "--json").out.split() == ["{", '"freed":', "0", "}"]

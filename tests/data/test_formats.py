@@ -155,3 +155,124 @@ def test_broken_npz(tmp_path: Path) -> None:
         archive.writestr("images.npy", b"no header at all")
     with pytest.raises(UsageError, match="header that cannot be read"):
         formats.read_npz(path, "train")
+
+
+# Files that are meant to do harm
+
+
+def npz(path: Path, header: bytes, data: bytes = b"", method: int = zipfile.ZIP_STORED) -> Path:
+    """An NPZ whose one array `images` has this header and this content."""
+    magic = b"\x93NUMPY\x01\x00" + len(header).to_bytes(2, "little")
+    with zipfile.ZipFile(path, "w", method) as archive:
+        archive.writestr("images.npy", magic + header + data)
+    return path
+
+
+def header(shape: str, descr: str = "|u1") -> bytes:
+    return f"{{'descr': '{descr}', 'fortran_order': False, 'shape': {shape}, }}\n".encode()
+
+
+@pytest.mark.parametrize(
+    ("content", "found"),
+    [
+        (b"(" * 9_000 + b"\n", "header that cannot be read"),
+        (b"[" * 9_000 + b"]" * 900 + b"\n", "header that cannot be read"),
+        (header("(True, 8, 8)"), "header that cannot be read"),
+        (header("(1, 8.0, 8)"), "header that cannot be read"),
+        (header("(-1, 8, -8)"), "header that cannot be read"),
+        (header("(2, 8, 8, " + "1, " * 70 + ")"), "broken archive|cannot be read|of shape"),
+        (header("(1, 8, 8)", "|O"), "Python objects"),
+        (header("(1, 8, 8)", "<M8[ns]"), "of datetime64"),
+        (header("(1, 8, 8)", "nonsense"), "header that cannot be read"),
+        (b"{'shape': (1, 8, 8)}\n", "header that cannot be read"),
+        (b"\xff\xfe\n", "header that cannot be read"),
+        (b"\x00" * 50, "header that cannot be read"),
+        (b"__import__('os').abort()\n", "header that cannot be read"),
+    ],
+)
+def test_a_hostile_npy_header_is_one_line(content: bytes, found: str, tmp_path: Path) -> None:
+    path = npz(tmp_path / "bad.npz", content, bytes(128))
+    with pytest.raises(UsageError, match=found) as error:
+        formats.read_npz(path, "train")
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("method", [zipfile.ZIP_LZMA, zipfile.ZIP_BZIP2])
+def test_npz_compressed_otherwise_is_refused(method: int, tmp_path: Path) -> None:
+    path = npz(tmp_path / "bad.npz", header("(2, 8, 8)"), bytes(128), method)
+    with pytest.raises(UsageError, match="another compression"):
+        formats.read_npz(path, "train")
+    content = bytearray(path.read_bytes())
+    content[80] ^= 0xFF
+    path.write_bytes(content)
+    with pytest.raises(UsageError, match="another compression"):
+        formats.read_npz(path, "train")
+
+
+def test_npz_with_a_name_that_is_no_text(tmp_path: Path) -> None:
+    path = npz(tmp_path / "bad.npz", header("(2, 8, 8)"), bytes(128))
+    content = path.read_bytes().replace(b"images.npy", b"\xff\x1bages.npy")
+    directory = content.index(b"PK\1\2")
+    content = content[: directory + 9] + b"\x08" + content[directory + 10 :]  # "names are UTF-8"
+    path.write_bytes(content)
+    with pytest.raises(UsageError, match="broken archive|arrays") as error:
+        formats.read_npz(path, "train")
+    assert str(error.value).isprintable()
+
+
+def test_npz_names_move_no_cursor(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "bad.npz", "w") as archive:
+        archive.writestr("\x1b[2Jx.npy", b"")
+    with pytest.raises(UsageError, match=r"arrays \\x1b\[2Jx") as error:
+        formats.read_npz(tmp_path / "bad.npz", "train")
+    assert str(error.value).isprintable()
+
+
+def test_deflated_npz_that_claims_more_than_it_can_hold(tmp_path: Path) -> None:
+    size = 1 << 30
+    path = npz(tmp_path / "bad.npz", header(f"({size}, 1, 1)"), b"", zipfile.ZIP_DEFLATED)
+    with zipfile.ZipFile(path) as archive:
+        (info,) = archive.infolist()
+    real, claimed = (n.to_bytes(4, "little") for n in (info.file_size, info.file_size + size))
+    path.write_bytes(path.read_bytes().replace(real, claimed))
+    tracemalloc.start()
+    with pytest.raises(UsageError, match="'images' that claims 1,073,"):
+        formats.read_npz(path, "train")
+    assert tracemalloc.get_traced_memory()[1] < 5e6
+    tracemalloc.stop()
+
+
+@pytest.mark.parametrize("pack", [bytes, gzip.compress])
+def test_idx_that_claims_four_gibibytes_takes_no_memory(pack) -> None:
+    content = pack(b"\0\0\x08\x03" + b"".join(n.to_bytes(4, "big") for n in (1 << 20, 64, 64)))
+    tracemalloc.start()
+    with pytest.raises(UsageError, match="claims 4,294,967,296 bytes|only 0 bytes"):
+        formats.read_idx(content, PATH, 3)
+    assert tracemalloc.get_traced_memory()[1] < 5e6
+    tracemalloc.stop()
+
+
+@pytest.mark.parametrize("kind", ["stored", "deflated", "idx", "idx.gz"])
+def test_random_damage_is_one_line_or_none(kind: str, tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    images = np.random.default_rng(0).integers(0, 256, (4, 8, 8), np.uint8)
+    if kind in ("stored", "deflated"):
+        with path.open("wb") as file:
+            save = np.savez if kind == "stored" else np.savez_compressed
+            save(file, images=images, labels=np.arange(4))
+    else:
+        path.write_bytes(gzip.compress(idx(images)) if kind == "idx.gz" else idx(images))
+    whole = path.read_bytes()
+    rng = np.random.default_rng(1)
+    for _ in range(400):
+        content = bytearray(whole)
+        for place in rng.integers(0, len(content), rng.integers(1, 4)):
+            content[place] = rng.integers(256)
+        path.write_bytes(content[: rng.integers(len(content) // 2, len(content) + 1)])
+        try:
+            if kind in ("stored", "deflated"):
+                formats.read_npz(path, "train")
+            else:
+                formats.read_idx(path.read_bytes(), path, 3)
+        except UsageError as error:
+            assert str(error).isprintable()

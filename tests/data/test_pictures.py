@@ -134,6 +134,139 @@ def test_broken_pictures_are_listed(tmp_path: Path, picture) -> None:
     assert "over 64,000,000 pixels" in reasons["bomb.png"]
 
 
+def png(width: int, height: int, depth: int, colour: int, rows: bytes) -> bytes:
+    header = struct.pack(">IIBBBBB", width, height, depth, colour, 0, 0, 0)
+    chunks = ((b"IHDR", header), (b"IDAT", zlib.compress(rows, 9)), (b"IEND", b""))
+    body = b"".join(
+        struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+        for kind, data in chunks
+    )
+    return b"\x89PNG\r\n\x1a\n" + body
+
+
+def refuse_to_decode(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pictures, "_pixels", lambda picture: pytest.fail("it was decoded"))
+
+
+def test_a_header_that_claims_more_than_its_file_can_hold_is_not_decoded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    content = png(8_000, 8_000, 16, 0, b"")
+    assert len(content) < 70
+    (tmp_path / "small.png").write_bytes(content)
+    refuse_to_decode(monkeypatch)
+    found = pictures.read_pictures(tmp_path)
+    assert found.broken == [
+        pictures.Broken("small.png", f"8000x8000 pixels in {len(content)} bytes")
+    ]
+
+
+def test_large_pictures_of_one_colour_are_pictures(tmp_path: Path) -> None:
+    """The most that a PNG can hold in its bytes."""
+    (tmp_path / "a.png").write_bytes(png(4_096, 4_096, 1, 0, bytes(4_096 * 513)))
+    Image.new("L", (1_000, 1_000), 9).save(tmp_path / "b.webp", lossless=True)
+    found = pictures.read_pictures(tmp_path)
+    assert not found.broken and [image.shape[1] for image in found.images] == [4_096, 1_000]
+
+
+def test_the_sum_is_looked_at_before_each_picture(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, picture
+) -> None:
+    for i in range(10):
+        picture(f"{i}.png", "RGB", size=(10, 10))
+    decoded = []
+    original = pictures._pixels
+    monkeypatch.setattr(
+        pictures, "_pixels", lambda one: decoded.append(one.filename) or original(one)
+    )
+    monkeypatch.setattr(pictures, "MAX_BYTES", 3 * 300)
+    with pytest.raises(UsageError, match="GiB in memory"):
+        pictures.read_pictures(tmp_path)
+    assert len(decoded) == 3
+
+
+def test_what_a_picture_takes_is_what_is_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, picture
+) -> None:
+    """A grey GIF has a palette, so that it might be RGB; a broken picture takes nothing."""
+    for i in range(5):
+        picture(f"{i}.gif", "L", 7, size=(10, 10))
+        content = picture(f"{i}.png", "RGB", size=(10, 10)).read_bytes()
+        (tmp_path / f"{i}.png").write_bytes(content[:40] + b"x" + content[41:])
+    monkeypatch.setattr(pictures, "MAX_BYTES", 4 * 100 + 300)
+    found = pictures.read_pictures(tmp_path)
+    assert len(found.images) == 5 and len(found.broken) == 5
+    monkeypatch.setattr(pictures, "MAX_BYTES", 4 * 100 + 299)
+    with pytest.raises(UsageError):
+        pictures.read_pictures(tmp_path)
+
+
+# What is passed over
+
+
+def test_pictures_that_are_passed_over_are_said(tmp_path: Path, picture) -> None:
+    for file in ("a/1.png", "b/2.png", "stray.png", "a/deeper/3.png", "b/x/y/4.png", ".git/5.png"):
+        picture(file)
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "notes").mkdir()
+    (tmp_path / "notes" / "readme.txt").write_text("")
+    found = pictures.read_pictures(tmp_path)
+    assert found.classes == ("a", "b") and len(found.images) == 2
+    assert found.remarks == (
+        f"3 pictures below '{tmp_path}' passed over, such as 'stray.png': only those directly in "
+        "its class folders count",
+        f"no pictures in 'empty', 'notes' of '{tmp_path}'",
+    )
+
+
+def test_nothing_is_said_where_all_pictures_count(tmp_path: Path, picture) -> None:
+    picture("a/1.png")
+    picture("b/2.png")
+    assert pictures.read_pictures(tmp_path).remarks == ()
+    assert pictures.read_pictures(tmp_path / "a").remarks == ()
+
+
+def test_pictures_in_deeper_folders_only_are_named(tmp_path: Path, picture) -> None:
+    picture("x/y/1.png")
+    with pytest.raises(UsageError, match=r"holds no pictures; .*; 1 picture .*'x.y.1.png'"):
+        pictures.read_pictures(tmp_path)
+
+
+def test_folders_beside_train_and_test_are_said(tmp_path: Path, picture) -> None:
+    from ganvas.data.datasets import Folder
+
+    for file in ("train/a/1.png", "train/b/2.png", "test/a/3.png", "val/a/4.png", "5.png"):
+        picture(file)
+    remarks = Folder(path=str(tmp_path)).load("train", None).remarks
+    assert remarks == (
+        f"2 pictures below '{tmp_path}' passed over, such as '5.png': only those in 'train' and in "
+        "'test' count",
+    )
+
+
+def test_names_that_are_no_text_are_escaped(tmp_path: Path, picture) -> None:
+    picture("cl\udcffass/a\udcff.png")
+    picture("\x1b[2J/b.png")
+    found = pictures.read_pictures(tmp_path)
+    assert found.classes == (r"\x1b[2J", r"cl\xffass")
+    assert found.files[1] == str(Path(r"cl\xffass", r"a\xff.png"))
+
+
+def test_training_and_inspecting_say_what_is_passed_over(
+    tmp_path: Path, picture, cli, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for i in range(16):
+        picture(f"pictures/a/{i}.png", colour=i, size=(28, 28))
+    picture("pictures/stray.png")
+    for command in (
+        ("data", "inspect", tmp_path / "pictures"),
+        ("train", "--data", tmp_path / "pictures", "--images", 16, "--batch-size", 16),
+    ):
+        result = cli(*command)
+        assert result.code == 0, result.err
+        assert "warning: 1 picture below" in " ".join(result.out.split())
+
+
 def test_many_large_pictures_are_read_in_threads(tmp_path: Path) -> None:
     noise = np.random.default_rng(0).integers(0, 256, (20, 100, 100, 3), np.uint8)
     for i, pixels in enumerate(noise):

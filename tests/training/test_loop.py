@@ -540,14 +540,15 @@ def test_changed_data_is_refused(
     assert not (tmp_path / "run" / "checkpoints" / "step-00000012").exists()
 
 
-def test_a_damaged_newest_checkpoint_is_one_line_and_the_older_one_serves(
+def test_a_damaged_checkpoint_that_was_named_is_one_line_and_the_older_one_serves(
     train_tiny: Train, tiny_run: Path, tmp_path: Path
 ) -> None:
     shutil.copytree(tiny_run, tmp_path / "run")
-    newest = tmp_path / "run" / "checkpoints" / "step-00000012" / "state.safetensors"
+    named = tmp_path / "run" / "checkpoints" / "step-00000012"
+    newest = named / "state.safetensors"
     newest.write_bytes(newest.read_bytes()[:-1])
     with pytest.raises(UsageError, match="step-00000012' is damaged.*resume from another one"):
-        train_tiny(None, resume=tmp_path / "run")
+        train_tiny(None, resume=named)
     train_tiny(None, resume=tmp_path / "run" / "checkpoints" / "step-00000008")
     assert_same(tiny_run, tmp_path / "run")
 

@@ -90,7 +90,7 @@ class Alphabet:
             "drawing": DRAWING,
         }
         images = _cached(recipe)
-        if images is None:
+        if images is None or images.shape != (num_images, 1, self.size, self.size):
             images = draw(self.size, num_images, (self.seed, 0 if split == "train" else 1))
             _keep(recipe, images)
         return RawImages(images, np.arange(num_images) % len(LETTERS), tuple(LETTERS))
@@ -169,12 +169,15 @@ def _cached(recipe: dict[str, Any]) -> Array | None:
     try:
         content = images.read_bytes()
         expected = json.loads(record.read_text(encoding="utf-8"))["sha256"]
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return None
     if hashlib.sha256(content).hexdigest() != expected:
         return None
-    array: Array = np.load(io.BytesIO(content), allow_pickle=False)
-    return array
+    try:
+        array: Array = np.load(io.BytesIO(content), allow_pickle=False)
+    except Exception:  # a header is read as Python's text, and raises whatever that raises
+        return None
+    return array if array.dtype == np.uint8 else None
 
 
 def _keep(recipe: dict[str, Any], images: Array) -> None:

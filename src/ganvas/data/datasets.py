@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import string
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Final, Literal
 
@@ -193,7 +194,7 @@ class Folder:
                 f"{len(found.broken)} of {total} pictures in '{self.path}' are broken: "
                 f"{some}{more}; repair or delete them{go_on}"
             )
-        return RawImages(found.images, found.labels, found.classes)
+        return RawImages(found.images, found.labels, found.classes, found.remarks)
 
     def read(self, split: Split) -> pictures.Pictures:
         """The pictures of a split with what is broken among them, whatever `skip_broken` says."""
@@ -202,7 +203,9 @@ class Folder:
         if train.is_dir() and test.is_dir():
             both = {*pictures.class_folders(train), *pictures.class_folders(test)}
             classes = sorted(both, key=pictures.natural)
-            return pictures.read_pictures(train if split == "train" else test, classes)
+            found = pictures.read_pictures(train if split == "train" else test, classes)
+            beside = pictures.passed_over(folder, [train, test], whole=True)
+            return replace(found, remarks=found.remarks + beside)
         if split == "test":
             raise UsageError(
                 f"'{self.path}' has no test split; put the pictures into subfolders 'train' and "

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import shutil
 import sys
 import tarfile
 import zipfile
@@ -35,6 +36,20 @@ FileState = Literal["verified", "unverified", "corrupt"]
 def user_cache() -> Path:
     """The user's folder for data that is fetched or drawn."""
     return Path(platformdirs.user_cache_dir("ganvas")) / "data"
+
+
+def clean() -> int:
+    """Empty the user's folder for data; how many bytes that freed.
+
+    Raises:
+        RunError: it cannot be removed.
+    """
+    cache = user_cache()
+    freed = sum(path.stat().st_size for path in cache.rglob("*") if path.is_file())
+    if cache.exists():
+        with writing(cache):
+            shutil.rmtree(cache)
+    return freed
 
 
 def places(folder: str, root: Path | None) -> list[Path]:
@@ -77,6 +92,11 @@ def read(dataset: str, name: str, root: Path | None) -> tuple[Path, bytes]:
     """
     path = obtain(dataset, name, root)
     content = _content(path)
+    expected = _expected(path, SOURCES[dataset].file(name))
+    if _is_kept(path) and expected not in (None, hashlib.sha256(content).hexdigest()):
+        fetched = _download(dataset, name, root)  # over the damaged one, if it is to be had
+        if isinstance(fetched, Path):
+            path, content = fetched, _content(fetched)
     _verify(dataset, path, content, _expected(path, SOURCES[dataset].file(name)))
     return path, content
 
@@ -87,19 +107,27 @@ def obtain(dataset: str, name: str, root: Path | None) -> Path:
     file = source.file(name)
     if path := find(source, file, root):
         return path
-    target = user_cache() / source.folder
-    if source.archive is None:
-        fetched = _fetch([base + name for base in source.mirrors], f"sha256:{file.sha256}", target)
-    else:
-        fetched = _from_archive(dataset, source, target, root)
+    fetched = _download(dataset, name, root)
     if isinstance(fetched, Path):
-        return target / name
+        return fetched
     looked = ", ".join(f"'{place}'" for place in places(source.folder, root))
     raise RunError(
         f"{dataset}: '{name}' is not in {looked}, and could not be downloaded ({fetched}); run "
         f"`ganvas data fetch {dataset}` where there is a network, or put {source.address(file)} "
         "into a folder and give it with --data-root or GANVAS_DATA"
     )
+
+
+def _download(dataset: str, name: str, root: Path | None) -> Path | str:
+    """Fetch a data set's file into the cache; where it is now, or why it is not to be had."""
+    source = SOURCES[dataset]
+    target = user_cache() / source.folder
+    if source.archive is None:
+        checksum = f"sha256:{source.file(name).sha256}"
+        fetched = _fetch([base + name for base in source.mirrors], checksum, target)
+    else:
+        fetched = _from_archive(dataset, source, target, root)
+    return target / name if isinstance(fetched, Path) else fetched
 
 
 def _from_archive(dataset: str, source: Source, target: Path, root: Path | None) -> Path | str:
@@ -110,20 +138,25 @@ def _from_archive(dataset: str, source: Source, target: Path, root: Path | None)
     assert source.archive is not None
     checksum = source.archive.checksum
     found = find(source, DataFile(source.archive.name), root)
+    algorithm, _, expected = checksum.partition(":")
+    digest = found and _digest(found, algorithm)
+    if found and _is_kept(found) and digest != expected:
+        found = None  # it is fetched over the damaged one
     if found is None:
         fetched = _fetch([source.archive.url], checksum, target)
         if isinstance(fetched, str):
             return fetched
-    else:
-        digest = _digest(found, checksum.partition(":")[0])
-        if digest != checksum.partition(":")[2]:
-            raise UsageError(_not_as_published(dataset, found, digest, checksum.partition(":")[2]))
+    elif digest != expected:
+        raise UsageError(_not_as_published(dataset, found, str(digest), expected))
     archive = found or target / source.archive.name
     unpacked = set()
     try:
         for name, content in _members(archive, source):
             _verify(dataset, archive, content, source.file(name).sha256)
             write_file(target / name, content)
+            if source.file(name).sha256 is None:  # the archive's checksum is all that is known
+                digest = hashlib.sha256(content).hexdigest()
+                write_file(_record(target / name), digest.encode())
             unpacked.add(name)
     except (tarfile.TarError, zipfile.BadZipFile, zlib.error, EOFError) as error:
         raise UsageError(f"{dataset}: archive '{archive}' is corrupt: {error}; delete it") from None
@@ -204,7 +237,20 @@ def _not_as_published(dataset: str, path: Path, found: str, expected: str) -> st
 
 def _expected(path: Path, file: DataFile) -> str | None:
     unpacked = file.name.endswith(".gz") and path.suffix != ".gz"
-    return file.unpacked_sha256 if unpacked else file.sha256
+    published = file.unpacked_sha256 if unpacked else file.sha256
+    if published is None and _record(path).is_file():
+        return _content(_record(path)).decode(errors="replace")
+    return published
+
+
+def _record(path: Path) -> Path:
+    """Where the SHA-256 of a file of the cache is kept that its authors say none of."""
+    return path.with_name(f"{path.name}.sha256")
+
+
+def _is_kept(path: Path) -> bool:
+    """Whether a file lies in the cache, so that it is ours and not the user's."""
+    return path.is_relative_to(user_cache())
 
 
 def _content(path: Path) -> bytes:

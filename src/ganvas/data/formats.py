@@ -17,7 +17,7 @@ from typing import Final, NoReturn
 import numpy as np
 from numpy.typing import NDArray
 
-from ganvas.errors import UsageError
+from ganvas.errors import UsageError, printable
 from ganvas.protocols import RawImages, Split
 
 Array = NDArray[np.uint8]
@@ -25,10 +25,16 @@ Array = NDArray[np.uint8]
 MAX_BYTES: Final = 4 << 30
 """The most bytes that one array in a file may claim."""
 
+DEFLATED: Final = 1032
+"""The most bytes that one byte of deflated data, as in gzip and zip, can stand for."""
+
 IDX_MAGIC: Final = {3: 2051, 1: 2049}
 """Dimensions -> the first four bytes of an IDX file of uint8 values, big-endian."""
 
 CIFAR_RECORD: Final = 1 + 3 * 32 * 32
+
+_BROKEN: Final = (zipfile.BadZipFile, zlib.error, struct.error, OverflowError, MemoryError)
+"""What zipfile raises on a broken archive, besides errors of files and of values."""
 
 NPZ_KEYS: Final[dict[Split, tuple[tuple[str, ...], tuple[str, ...]]]] = {
     "train": (("images", "x", "x_train", "arr_0"), ("labels", "y", "y_train", "arr_1")),
@@ -55,8 +61,9 @@ def read_idx(content: bytes, path: Path, dimensions: int) -> Array:
         if magic != IDX_MAGIC[dimensions]:
             _wrong(path, f"magic number {magic}", f"{IDX_MAGIC[dimensions]}, an IDX file of {kind}")
         size = math.prod(shape)
-        if size > MAX_BYTES:
-            _wrong(path, f"a header that claims {size:,} bytes", f"at most {MAX_BYTES:,}")
+        if size > min(MAX_BYTES, DEFLATED * len(content) if packed else math.inf):
+            claimed = f"a header that claims {size:,} bytes in a file of {len(content):,}"
+            _wrong(path, claimed, f"at most {MAX_BYTES:,}, and no more than the file can hold")
         values = file.read(size + 1)
     except (EOFError, gzip.BadGzipFile, zlib.error):
         _wrong(path, "gzip data that is truncated or corrupt", f"an IDX file of {kind}")
@@ -97,16 +104,23 @@ def read_npz(path: Path, split: Split) -> RawImages:
             image_key = next((key for key in image_keys if key in names), None)
             label_key = next((key for key in label_keys if key in names), None)
             if image_key is None:
-                found = ", ".join(names[:8]) or "nothing"
-                _wrong(path, f"arrays {found}", f"{split} images named {' or '.join(image_keys)}")
+                found = printable(", ".join(names[:8])) or "nothing"
+                _wrong(
+                    path,
+                    f"arrays {printable(found)}",
+                    f"{split} images named {' or '.join(image_keys)}",
+                )
             images = _as_images(_read_member(archive, image_key, path), image_key, path)
             if label_key is None:
                 return RawImages(images)
             values = _read_member(archive, label_key, path)
     except FileNotFoundError:
         raise UsageError(f"NPZ file '{path}' does not exist") from None
-    except (OSError, EOFError, zipfile.BadZipFile, zlib.error, NotImplementedError) as error:
-        _wrong(path, f"a broken archive ({error})", "an NPZ file as numpy.savez writes it")
+    except UsageError:
+        raise
+    except (OSError, EOFError, RuntimeError, ValueError, *_BROKEN) as error:
+        reason = printable(str(error).partition("\n")[0])
+        _wrong(path, f"a broken archive ({reason})", "an NPZ file as numpy.savez writes it")
     if values.dtype.kind not in "iu" or values.shape not in ((len(images),), (len(images), 1)):
         _wrong(
             path,
@@ -125,6 +139,11 @@ def _read_member(archive: zipfile.ZipFile, key: str, path: Path) -> NDArray[np.g
         _wrong(path, f"'{key}' that is no array", "arrays as numpy.savez writes them")
     if info.flag_bits & 1:
         _wrong(path, "an encrypted archive", "an NPZ file as numpy.savez writes it")
+    if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+        _wrong(path, "another compression", "an NPZ file as numpy.savez writes it")
+    if info.file_size > DEFLATED * info.compress_size:
+        claimed = f"'{key}' that claims {info.file_size:,} bytes in {info.compress_size:,}"
+        _wrong(path, claimed, "no more than they can hold")
     with archive.open(info) as file:
         try:
             version = np.lib.format.read_magic(file)
@@ -132,7 +151,9 @@ def _read_member(archive: zipfile.ZipFile, key: str, path: Path) -> NDArray[np.g
                 shape, fortran, dtype = np.lib.format.read_array_header_1_0(file)
             else:
                 shape, fortran, dtype = np.lib.format.read_array_header_2_0(file)
-        except ValueError:
+            if not all(type(length) is int and length >= 0 for length in shape):
+                raise ValueError(shape)
+        except Exception:  # numpy reads it as Python's text, and raises whatever that raises
             _wrong(path, f"array '{key}' with a header that cannot be read", "a .npy header")
         if dtype.hasobject:
             _wrong(path, f"array '{key}' of Python objects", "numbers; objects are never unpickled")
@@ -140,7 +161,7 @@ def _read_member(archive: zipfile.ZipFile, key: str, path: Path) -> NDArray[np.g
             _wrong(path, f"array '{key}' of {dtype}", "uint8, floats in [0, 1], integer labels")
         size = math.prod(shape) * dtype.itemsize
         stored = info.file_size - file.tell()
-        if min(shape, default=0) < 0 or size > MAX_BYTES or size != stored:
+        if size > MAX_BYTES or size != stored:
             _wrong(
                 path,
                 f"array '{key}' that claims {size:,} bytes and holds {stored:,}",

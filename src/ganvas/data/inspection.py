@@ -104,7 +104,7 @@ def inspect(
     channels: Sequence[int] = ()
     if isinstance(dataset, Folder) and skip_broken:
         found = dataset.read("train")
-        raw = RawImages(found.images, found.labels, found.classes)
+        raw = RawImages(found.images, found.labels, found.classes, found.remarks)
         names, broken, channels = found.files, found.broken, found.channels
     else:
         raw = dataset.load("train", root)
@@ -116,8 +116,12 @@ def inspect(
         channels = ()
 
     images, total = raw.images, len(raw.images)
-    sizes = Counter(f"{image.shape[1]}x{image.shape[2]}" for image in images)
-    counts = Counter(channels or [len(image) for image in images])
+    sizes: Counter[str] = Counter()
+    counts = Counter(channels)
+    for shape, num in _shapes(images).items():
+        sizes[f"{shape[1]}x{shape[2]}"] += num
+        if not channels:
+            counts[shape[0]] += num
     classes = _class_counts(raw)
     groups = _duplicates(raw, names)
     splits = {"train": total} | _test_split(dataset, root)
@@ -135,7 +139,7 @@ def inspect(
         broken=tuple(broken),
         num_duplicates=sum(group.count - 1 for group in groups),
         duplicates=groups,
-        warnings=tuple(_warnings(total, sizes, counts, classes, groups, broken)),
+        warnings=(*raw.remarks, *_warnings(total, sizes, counts, classes, groups, broken)),
         fingerprint=_fingerprint(images),
         sheet=_sheet(raw),
     )
@@ -170,18 +174,52 @@ def _is_array(images: Array | list[Array]) -> bool:
     return isinstance(images, np.ndarray)
 
 
+def _shapes(images: Array | list[Array]) -> dict[tuple[int, ...], int]:
+    if isinstance(images, np.ndarray):
+        return {images.shape[1:]: len(images)}
+    return Counter(image.shape for image in images)
+
+
 def _duplicates(raw: RawImages, names: Sequence[str]) -> tuple[Duplicates, ...]:
-    seen: dict[tuple[tuple[int, ...], bytes], list[int]] = defaultdict(list)
-    for i, image in enumerate(raw.images):
-        seen[image.shape, hashlib.blake2b(image.tobytes(), digest_size=16).digest()].append(i)
-    groups = []
-    for indices in seen.values():
-        if len(indices) > 1:
-            labels = [] if raw.labels is None else sorted({int(raw.labels[i]) for i in indices})
-            named = tuple(names[i] if names else str(i) for i in indices[:MAX_NAMED])
-            classes = tuple(raw.classes[label] for label in labels)
-            groups.append(Duplicates(len(indices), named, classes))
+    images, groups = raw.images, []
+    equal = _equal(images) if isinstance(images, np.ndarray) else _equal_of_any_size(images)
+    for indices in equal:
+        labels = () if raw.labels is None else np.unique(raw.labels[indices])
+        named = tuple(names[i] if names else str(i) for i in indices[:MAX_NAMED])
+        classes = tuple(raw.classes[label] for label in labels)
+        groups.append(Duplicates(len(indices), named, classes))
     return tuple(sorted(groups, key=lambda group: (-len(group.classes), -group.count)))
+
+
+def _equal_of_any_size(images: list[Array]) -> list[NDArray[np.int64]]:
+    """The indices of equal images, a group each, in the order of their first images."""
+    seen: dict[tuple[tuple[int, ...], bytes], list[int]] = defaultdict(list)
+    for i, image in enumerate(images):
+        seen[image.shape, hashlib.blake2b(image.tobytes(), digest_size=16).digest()].append(i)
+    return [np.array(indices) for indices in seen.values() if len(indices) > 1]
+
+
+def _equal(images: Array) -> list[NDArray[np.int64]]:
+    """As `_equal_of_any_size`, without a step in Python for each of what may be many millions.
+
+    Images with the same random sum of their pixels are compared with the first of them.
+    """
+    pixels = images.reshape(len(images), -1)
+    weights = np.random.default_rng(0).integers(1 << 64, size=pixels.shape[1], dtype=np.uint64)
+    parts = np.array_split(pixels, -(-pixels.size // (1 << 24)))
+    sums = np.concatenate([part.astype(np.uint64) @ weights for part in parts])
+    order = np.argsort(sums, kind="stable")
+    starts = np.flatnonzero(np.diff(sums[order], prepend=sums[order[:1]] + np.uint64(1)))
+    ends = np.append(starts[1:], len(order))
+    groups = []
+    for start, end in zip(starts[ends - starts > 1], ends[ends - starts > 1], strict=True):
+        left = order[start:end]
+        while len(left) > 1:
+            same = (pixels[left] == pixels[left[0]]).all(axis=1)
+            if same.sum() > 1:
+                groups.append(left[same])
+            left = left[~same]
+    return sorted(groups, key=lambda indices: int(indices[0]))
 
 
 def _warnings(

@@ -6,6 +6,7 @@ import os
 from collections import Counter
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
@@ -33,7 +34,7 @@ def load_images(
     """
     raw = apply(dataset.load(split, root), preprocess)
     assert isinstance(raw.images, np.ndarray)
-    return ImageSet(raw.images, raw.labels, raw.classes)
+    return ImageSet(raw.images, raw.labels, raw.classes, raw.remarks)
 
 
 def apply(raw: RawImages, preprocess: Preprocess) -> RawImages:
@@ -64,10 +65,11 @@ def apply(raw: RawImages, preprocess: Preprocess) -> RawImages:
             prepared[i] = resized
 
     if isinstance(images, np.ndarray) and images.shape == prepared.shape:
-        return RawImages(np.require(images, requirements=["C", "W"]), labels, raw.classes)
+        writable = np.require(images, requirements=["C", "W"])
+        return replace(raw, images=writable, labels=labels)
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         list(pool.map(prepare_part, range(0, len(images), PART)))
-    return RawImages(prepared, labels, raw.classes)
+    return replace(raw, images=prepared, labels=labels)
 
 
 def _check_alike(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final, get_args
@@ -18,6 +19,7 @@ from ganvas.config.length import Lengths
 from ganvas.data.catalogue import open_dataset
 from ganvas.data.prepare import load_images
 from ganvas.errors import UsageError
+from ganvas.files import best_effort
 from ganvas.generator import Generator, load
 from ganvas.images import grid, scale_for, write_png
 from ganvas.metrics.extractors import choice
@@ -138,11 +140,13 @@ def evaluate(
             rows.append(reference.blank(metric, str(error)))
             continue
         if measured.pairs and picture:
-            _write_pairs(picture, measured.pairs, fakes.images, reference.trained_on)
-            row = replace(row, picture=str(picture))
+            with nullcontext() if pairs else best_effort("the picture is not kept"):
+                _write_pairs(picture, measured.pairs, fakes.images, reference.trained_on)
+                row = replace(row, picture=str(picture))
         rows.append(replace(row, **made_by))
     if run:
-        folder.append_metrics([row.as_json() for row in rows if row.values])
+        with best_effort("the rows are not kept"):  # a run may lie on a medium that is only read
+            folder.append_metrics([row.as_json() for row in rows if row.values])
     return rows
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import re
 import shutil
 import socket
@@ -27,7 +28,7 @@ from ganvas.files import (
     writing,
 )
 from ganvas.rundir.lines import as_object, content_of, number, read_lines
-from ganvas.rundir.status import Status
+from ganvas.rundir.status import Status, now
 
 if TYPE_CHECKING:
     from ganvas.config import Run
@@ -257,6 +258,12 @@ class RunFolder:
                 write_file(self.status, json.dumps(record, indent=1).encode(), durable=False)
             except RunError:
                 pass  # what fails here fails where it matters too, and is told there
+
+    def fail(self, reason: str) -> None:
+        """Say that the run failed, and why, if it is this process that runs it."""
+        status = self.read_status()
+        if status and (status.state, status.pid) == ("running", os.getpid()):
+            self.write_status(replace(status, state="failed", reason=reason, time=now()))
 
     def read_status(self) -> Status | None:
         """status.json as it was written; None if it is missing, damaged, or says no state."""

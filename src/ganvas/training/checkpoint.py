@@ -8,18 +8,20 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import os
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
-import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save
+from safetensors.torch import load, save
 from torch import Tensor
 
 from ganvas.errors import UsageError
-from ganvas.files import replace_folder, write_file
+from ganvas.files import replace_folder, set_aside, write_file
+from ganvas.training.compute.device import random_states, set_random_states
 from ganvas.training.state import State
 
 FORMAT: Final = 1
@@ -54,10 +56,11 @@ def load_checkpoint(state: State, folder: Path) -> None:
         counters = json.loads((folder / _COUNTERS).read_text())
         weights = (folder / _WEIGHTS).read_bytes()
         damaged = hashlib.sha256(weights).hexdigest() != counters["sha256"]
-        tensors = {} if damaged else load_file(folder / _WEIGHTS)
-    except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
+        tensors = {} if damaged else load(weights)
+    except (OSError, ValueError, LookupError, TypeError, RecursionError, SafetensorError) as error:
+        first_line = str(error).partition("\n")[0]
         raise UsageError(
-            f"checkpoint '{folder}' cannot be read: {error}; resume from another one"
+            f"checkpoint '{folder}' cannot be read: {first_line}; resume from another one"
         ) from None
     if damaged:
         raise UsageError(
@@ -71,19 +74,51 @@ def load_checkpoint(state: State, folder: Path) -> None:
         )
     try:
         _unpack(state, tensors, counters)
-    except (LookupError, RuntimeError, TypeError, ValueError) as error:
-        first_line = str(error).splitlines()[0]
+    except (LookupError, RuntimeError, TypeError, ValueError, AttributeError) as error:
+        first_line = str(error).partition("\n")[0]
         raise UsageError(f"checkpoint '{folder}' does not fit this run: {first_line}") from None
+
+
+def load_newest(state: State, checkpoints: Sequence[Path]) -> tuple[Path, list[str]]:
+    """Put the newest state back that can be read; which, and a sentence on each that cannot.
+
+    `checkpoints` are in order, the newest last. Those after it are set aside, as NAME.damaged,
+    for they would count as newest again.
+
+    Raises:
+        UsageError: none of them can be read.
+        RunError: one cannot be set aside.
+    """
+    refused: list[tuple[Path, UsageError]] = []
+    for folder in reversed(checkpoints):
+        try:
+            load_checkpoint(state, folder)
+        except UsageError as error:
+            refused.append((folder, error))
+            continue
+        for damaged, _ in refused:
+            set_aside(damaged, damaged.with_name(f"{damaged.name}.damaged"))
+        return folder, [
+            f"{_fault(error)}; it is set aside as '{damaged.name}.damaged', and the run goes on "
+            f"from '{folder.name}'"
+            for damaged, error in refused
+        ]
+    newest, fault = refused[0]
+    raise UsageError(
+        f"none of the {len(refused)} checkpoints in '{newest.parent}' can be read; the newest: "
+        f"{_fault(fault)}; start a new run"
+    )
+
+
+def _fault(error: UsageError) -> str:
+    """What is wrong with a checkpoint, without the advice."""
+    return str(error).rpartition("; resume from")[0] or str(error)
 
 
 def _pack(state: State) -> tuple[dict[str, Tensor], dict[str, Any]]:
     players = state.players
-    tensors: dict[str, Tensor] = {
-        "rng.cpu": torch.get_rng_state(),
-        "rng.latents": state.players.stream.get_state(),
-    }
-    if state.device.type == "cuda":
-        tensors["rng.cuda"] = torch.cuda.get_rng_state(state.device)
+    tensors = {f"rng.{kind}": value for kind, value in random_states(state.device).items()}
+    tensors["rng.latents"] = players.stream.get_state()
     for name, net in (("G", players.G), ("D", players.D)):
         tensors |= {f"{name}.{key}": value for key, value in net.state_dict().items()}
     for name, optimizer in players.optimizers.items():
@@ -119,16 +154,33 @@ def _unpack(state: State, tensors: dict[str, Tensor], counters: dict[str, Any]) 
         optimizer.load(moments)
     sums = _under(tensors, "sums.")
     state.sums = {key: value.to(device, copy=True) for key, value in sums.items()}
-    state.step, state.seconds = counters["step"], counters["seconds"]
-    state.logged_seconds = counters["logged_seconds"]
-    state.evaluation_seconds = counters.get("evaluation_seconds", 0.0)
-    state.summed = counters["summed"]
+    state.step, state.summed = _count(counters, "step"), _count(counters, "summed")
+    state.seconds = _seconds(counters, "seconds")
+    state.logged_seconds = _seconds(counters, "logged_seconds")
+    state.evaluation_seconds = _seconds(
+        {"evaluation_seconds": 0.0} | counters, "evaluation_seconds"
+    )
+    memory: dict[str, float] = counters["memory"]
+    if not all(isinstance(value, int | float) for value in memory.values()):
+        raise ValueError(f"memory is {memory!r:.80}")
     state.memory.clear()  # which the players share
-    state.memory.update(counters["memory"])
-    torch.set_rng_state(tensors["rng.cpu"])
+    state.memory.update(memory)
+    set_random_states(device, _under(tensors, "rng."))
     players.stream.set_state(tensors["rng.latents"])
-    if device.type == "cuda":
-        torch.cuda.set_rng_state(tensors["rng.cuda"], device)
+
+
+def _count(counters: dict[str, Any], key: str) -> int:
+    value = counters[key]
+    if type(value) is not int or value < 0:
+        raise ValueError(f"{key} is {value!r:.40}")
+    return value
+
+
+def _seconds(counters: dict[str, Any], key: str) -> float:
+    value = counters[key]
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < math.inf:
+        raise ValueError(f"{key} is {value!r:.40}")
+    return float(value)
 
 
 def _under(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:

@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from typing import Final
 
 import torch
-from tensorboard.compat.proto.summary_pb2 import Summary
 from torch import Tensor
-from torch.utils.tensorboard import SummaryWriter
+
+from ganvas.training.events import Events
 
 MOST: Final = 1000
 """Steps kept before they are written."""
@@ -22,7 +22,7 @@ class Curves:
     third of the time of an event each.
     """
 
-    def __init__(self, events: SummaryWriter, tags: Mapping[str, str]) -> None:
+    def __init__(self, events: Events, tags: Mapping[str, str]) -> None:
         self._events = events
         self._tags = tags
         self._kept: list[tuple[int, float, list[str], Tensor]] = []
@@ -36,12 +36,9 @@ class Curves:
 
     def write(self) -> None:
         """Hand what was kept to TensorBoard."""
-        if not self._kept or self._events.file_writer is None:
+        if not self._kept:
             return
         values = iter(torch.cat([values for *_, values in self._kept]).tolist())
         for step, seconds, names, _ in self._kept:
-            summary = Summary(
-                value=[Summary.Value(tag=name, simple_value=next(values)) for name in names]
-            )
-            self._events.file_writer.add_summary(summary, step, seconds)
+            self._events.add_scalars({name: next(values) for name in names}, step, seconds)
         self._kept.clear()

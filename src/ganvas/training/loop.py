@@ -19,6 +19,7 @@ from ganvas.training.compute.graph import Steps, obstacle
 from ganvas.training.compute.process import tuned_process
 from ganvas.training.ending import Ending
 from ganvas.training.hooks import Hooks
+from ganvas.training.output import BestEffort
 from ganvas.training.plots import animate, plot_losses
 from ganvas.training.progress import Reporter
 from ganvas.training.session import Session, open_session
@@ -69,21 +70,26 @@ def fit(
         RunError: the watchdog stopped the run, or the disk is full; checkpoints are intact.
     """
     hooks = hooks or Hooks()
+    reporter = BestEffort(reporter)
     begun = hooks.clock()
     device = device_of(run.train.device)
     with tuned_process(device), own_randomness(device):
-        session = open_session(run, folder, reporter, device, data_root, resume, checkpoint)
         try:
-            return _train(session, _ending(session, hooks, begun), reporter, hooks)
+            session = open_session(run, folder, reporter, device, data_root, resume, checkpoint)
+            try:
+                return _train(session, _ending(session, hooks, begun), reporter, hooks)
+            except BaseException:
+                records.write_status(session, "running")  # how far it came
+                raise
+            finally:
+                reporter.stop()
+                session.events.close()
         except BaseException as error:
             failure = _in_words(run, error)
-            records.write_status(session, "failed", reason=str(failure))
+            folder.fail(" ".join(str(failure).split()) or "interrupted a second time")
             if failure is error:
                 raise
             raise failure from error
-        finally:
-            reporter.stop()
-            session.events.close()
 
 
 def _train(session: Session, ending: Ending, reporter: Reporter, hooks: Hooks) -> Trained:
@@ -108,8 +114,10 @@ def _train(session: Session, ending: Ending, reporter: Reporter, hooks: Hooks) -
     told = -math.inf
     alarms: list[Alarm] = []
     last = ending.over()
+    if state.step:
+        records.mend_generators(session)
 
-    with signals() as stopped:
+    with signals(reporter.say) as stopped:
         while not last and not stopped.is_set():
             # one step of the method
             steps.take(lengths.images_at(state.step))
@@ -208,7 +216,10 @@ def _in_words(run: Run, error: BaseException) -> BaseException:
     if not is_memory:
         return error
     reason = str(error).partition("\n")[0]
-    return RunError(f"out of memory: {reason}; lower --batch-size, which is {run.train.batch_size}")
+    return RunError(
+        f"out of memory: {reason}; lower --batch-size, which is {run.train.batch_size}, or take "
+        "smaller images (--image-size) or fewer (--set preprocess.first=10000)"
+    )
 
 
 def _headline(session: Session, total: int | None) -> str:

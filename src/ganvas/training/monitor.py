@@ -7,8 +7,6 @@ import time
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
-from torch.utils.tensorboard import SummaryWriter
-
 from ganvas.config import Run
 from ganvas.config.length import Lengths
 from ganvas.errors import UsageError
@@ -19,6 +17,7 @@ from ganvas.pixels import ImageSet, Shape
 from ganvas.rundir import RunFolder
 from ganvas.training.checkpoint import load_checkpoint
 from ganvas.training.compute.device import own_randomness
+from ganvas.training.events import Events
 from ganvas.training.plan import SHARE, Plan
 from ganvas.training.progress import Reporter
 from ganvas.training.state import State, is_finite, new_state
@@ -33,7 +32,7 @@ class Monitor:
     plan: Plan
     lengths: Lengths
     state: State
-    events: SummaryWriter
+    events: Events
     shape: Shape
     num_classes: int
     """Classes that the nets are told; 0 if the model takes no labels."""

@@ -8,14 +8,16 @@ import torch
 from torch import Tensor
 
 from ganvas.batch import Batch
-from ganvas.generator import save_generator, snapshot
+from ganvas.errors import UsageError
+from ganvas.generator import load, save_generator, snapshot
 from ganvas.images import as_text, grid, scale_for, stretched, to_float, write_png
 from ganvas.pixels import Pixels
 from ganvas.rundir import RunState, Status
-from ganvas.training.checkpoint import save_checkpoint
+from ganvas.training.checkpoint import load_checkpoint, save_checkpoint
+from ganvas.training.compute.device import own_randomness
 from ganvas.training.players import inference
 from ganvas.training.session import Session
-from ganvas.training.state import is_finite
+from ganvas.training.state import is_finite, new_state
 from ganvas.training.watchdog import Alarm, check_samples
 
 
@@ -138,14 +140,49 @@ def _sample_name(session: Session) -> str:
 
 
 def write_checkpoint(session: Session) -> None:
-    """Save the state and the generator, unless the nets hold NaN: then the last good ones stay."""
+    """Save the state and the generator, unless the nets hold NaN: then the last good ones stay.
+
+    A step that this sitting saved, or began with, is not saved again.
+    """
     run, state, folder = session.run, session.state, session.folder
     session.curves.write()
     if not all(is_finite(net) for net in (state.players.G, state.players.D)):
         return
-    folder.flush_log()  # before the checkpoint, which promises that the log goes this far
-    save_checkpoint(state, folder.checkpoint(state.step))
-    folder.prune_checkpoints(run.output.keep_checkpoints, session.monitor.best)
+    if state.step != session.saved:
+        folder.flush_log()  # before the checkpoint, which promises that the log goes this far
+        save_checkpoint(state, folder.checkpoint(state.step))
+        session.saved = state.step
+        folder.prune_checkpoints(run.output.keep_checkpoints, session.monitor.best)
+    write_generator(session)
+
+
+def write_generator(session: Session) -> None:
+    """Save the generator as it is now, unless it is there; no stream of random numbers changes."""
+    run, state = session.run, session.state
     images = session.lengths.images_at(state.step)
-    made = snapshot(run, state.sampler, session.data.shape, images, session.num_classes)
-    save_generator(folder.generator, run, made)
+    with own_randomness(state.device):
+        made = snapshot(run, state.sampler, session.data.shape, images, session.num_classes)
+    save_generator(session.folder.generator, run, made)
+
+
+def mend_generators(session: Session) -> None:
+    """Make the saved generators what the run goes on from: a kill may have come between them.
+
+    `generator/` is that of the state, `best/` that of its checkpoint; without one, its weights are
+    believed and the rest is written anew.
+    """
+    write_generator(session)
+    run, folder, best = session.run, session.folder, session.monitor.best
+    if best is None:
+        return
+    device, shape, classes = session.state.device, session.data.shape, session.num_classes
+    with own_randomness(device):
+        then = new_state(run, shape, device, classes)
+        try:
+            load_checkpoint(then, folder.checkpoint(best))
+        except UsageError:
+            made = load(folder.best)
+        else:
+            images = session.lengths.images_at(best)
+            made = snapshot(run, then.sampler, shape, images, classes)
+    save_generator(folder.best, run, made)

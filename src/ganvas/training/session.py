@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,6 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
-from torch.utils.tensorboard import SummaryWriter
 
 from ganvas.batch import Latents
 from ganvas.config import Run
@@ -24,12 +23,13 @@ from ganvas.generator import draw_sheet
 from ganvas.images import grid, scale_for, write_png
 from ganvas.pixels import ImageSet, Pixels, fingerprint
 from ganvas.protocols import takes_labels
-from ganvas.rundir import RunFolder, now
+from ganvas.rundir import RunFolder, Status, now
 from ganvas.seeds import stream
-from ganvas.training.checkpoint import load_checkpoint
+from ganvas.training.checkpoint import load_checkpoint, load_newest
 from ganvas.training.compute.graph import check_device
 from ganvas.training.curves import Curves
 from ganvas.training.environment import environment
+from ganvas.training.events import Events
 from ganvas.training.joint import Step, fewest_passes
 from ganvas.training.monitor import Monitor
 from ganvas.training.plan import make_plan
@@ -57,14 +57,16 @@ class Session:
     grid_latents: Latents
     num_classes: int
     """Classes that the nets are told; 0 if the model takes no labels."""
-    events: SummaryWriter
+    events: Events
     logged: int
     """Up to this step the log is there already: the newest checkpoint's, on resuming."""
     monitor: Monitor
     curves: Curves
     """TensorBoard's scalars of single steps, where they are asked for."""
-    started: str = field(default_factory=now)
+    started: str
     """When this sitting began."""
+    saved: int
+    """The step of the newest checkpoint of this sitting, or of the one that it began with."""
     _sheet: tuple[int, Pixels] | None = None
     """The newest sheet and its step."""
 
@@ -86,6 +88,7 @@ def open_session(
     checkpoint: Path | None,
 ) -> Session:
     """Load the data, build the nets, and make or reopen the run folder."""
+    started = now()
     check_device(run, device)
     data = load_images(run.data, run.preprocess, "train", data_root)
     lengths = Lengths.of(run, len(data))
@@ -96,23 +99,25 @@ def open_session(
     run = plan.run
     about_data = {"images": len(data), "shape": data.shape, "sha256": fingerprint(data.images)}
     record = environment(device, state.players.precision, about_data)
+    store = Store(data, device, with_labels=takes_labels(run.model))
     logged = 0
     if resume:
         _check_environment(folder, record, reporter)
         folder.sweep()
-        if folder.checkpoints():
-            load_checkpoint(state, checkpoint or folder.checkpoints()[-1])
-            logged = folder.step_of(folder.checkpoints()[-1])
-        for remark in folder.rewind(logged):
-            reporter.warn(remark)
+        logged = _restore(state, folder, checkpoint, reporter)
     else:
         folder.create(run, record)
-    store = Store(data, device, with_labels=takes_labels(run.model))
+    for remark in data.remarks:
+        reporter.warn(remark)
+    images = lengths.images_at(state.step)
+    folder.write_status(
+        Status(state="running", step=state.step, images=images, recipe=run.recipe, started=started)
+    )
     shown = _some(run, len(data))
     reals = data.images[shown]
     sheet = grid(reals, *run.output.grid)
     write_png(folder.reals, sheet, scale_for(sheet.shape[1]))
-    events = SummaryWriter(str(folder.path), purge_step=logged + 1 if resume else None)
+    events = Events(folder.path, reporter.warn, purge_step=logged + 1 if resume else None)
     return Session(
         run=run,
         folder=folder,
@@ -129,7 +134,25 @@ def open_session(
         logged=logged,
         monitor=Monitor(run, folder, plan, lengths, state, events, data.shape, num_classes, logged),
         curves=Curves(events, run.output.tags),
+        started=started,
+        saved=state.step,
     )
+
+
+def _restore(state: State, folder: RunFolder, checkpoint: Path | None, reporter: Reporter) -> int:
+    """Put back a checkpoint's state, or the newest one's; the step up to which the log is there."""
+    logged = 0
+    if checkpoint is not None:
+        load_checkpoint(state, checkpoint)
+        logged = folder.step_of(folder.checkpoints()[-1])
+    elif there := folder.checkpoints():
+        newest, remarks = load_newest(state, there)
+        logged = folder.step_of(newest)
+        for remark in remarks:
+            reporter.warn(remark)
+    for remark in folder.rewind(logged):
+        reporter.warn(remark)
+    return logged
 
 
 def _check_last_batch(run: Run, lengths: Lengths, state: State) -> None:

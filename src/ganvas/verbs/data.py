@@ -86,5 +86,20 @@ def inspect(
     return found
 
 
+@verb
+def clean() -> int:
+    """Empty the cache of data that was fetched or drawn.
+
+    Returns:
+        Bytes that this freed.
+
+    Raises:
+        RunError: it cannot be removed.
+    """
+    from ganvas.data import download
+
+    return download.clean()
+
+
 def _path(folder: str | Path | None) -> Path | None:
     return Path(folder) if folder else None

@@ -62,7 +62,7 @@ def _spelled_out(function: Callable[..., Any]) -> list[inspect.Parameter]:
     """A function's parameters; for `**options: Unpack[Options]` the entries of that TypedDict."""
     parameters = list(inspect.signature(function).parameters.values())
     shared: list[inspect.Parameter] = []
-    if parameters[-1].kind is inspect.Parameter.VAR_KEYWORD:
+    if parameters and parameters[-1].kind is inspect.Parameter.VAR_KEYWORD:
         (options,) = get_args(parameters.pop().annotation)
         shared = [
             inspect.Parameter(

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, TypedDict, Union, Unpac
 
 from typer import Argument, Option
 
-from ganvas.errors import UsageError
+from ganvas.errors import UsageError, printable
+from ganvas.files import is_utf8
 from ganvas.verbs import completion
 from ganvas.verbs.signatures import DataRoot, verb
 
@@ -231,6 +232,8 @@ def _data_table(what: str) -> dict[str, Any]:
     from ganvas.registry import DATASETS
 
     dataset = open_dataset(what)
+    if not is_utf8(what):
+        raise UsageError(f"--data: '{printable(what)}' has a name that is not UTF-8; rename it")
     path = {"path": str(Path(what).resolve())} if hasattr(dataset, "path") else {}
     return {"name": DATASETS.name_of(dataset)} | path
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from contextlib import AbstractContextManager
 
 import torch
+from torch import Tensor
 
 from ganvas.errors import UsageError
 
@@ -32,7 +34,21 @@ def wait_for(device: torch.device) -> None:
 
 def own_randomness(device: torch.device) -> AbstractContextManager[None]:
     """Inside, random numbers may be drawn; the process's streams are as before afterwards."""
-    forked: AbstractContextManager[None] = torch.random.fork_rng(
-        [device] if device.type == "cuda" else []
-    )
+    devices, kind = ([], None) if device.type == "cpu" else ([device], device.type)
+    forked: AbstractContextManager[None] = torch.random.fork_rng(devices, device_type=kind)
     return forked
+
+
+def random_states(device: torch.device) -> dict[str, Tensor]:
+    """The states of the default streams of the processor and of the device, by kind of device."""
+    states = {"cpu": torch.get_rng_state()}
+    if device.type != "cpu":
+        states[device.type] = torch.get_device_module(device).get_rng_state(device)
+    return states
+
+
+def set_random_states(device: torch.device, states: Mapping[str, Tensor]) -> None:
+    """Put back what `random_states` gave; KeyError if the device's is not among them."""
+    torch.set_rng_state(states["cpu"])
+    if device.type != "cpu":
+        torch.get_device_module(device).set_rng_state(states[device.type], device)
