@@ -16,11 +16,11 @@ SOURCE = Path(ganvas.__file__).parent
 
 FLOORS = (
     ("errors", "files", "seeds", "registry", "pixels", "images", "batch", "protocols"),
-    ("config", "rundir"),
+    ("config", "rundir", "card"),
     ("data", "models", "losses", "latents", "augment", "schedules", "metrics"),
     ("generator", "metrics.reference", "metrics.rows", "metrics.evaluate"),
     ("training",),
-    ("comparison", "export", "studio"),
+    ("comparison", "exports", "studio"),
     ("verbs",),
     ("printing", "cli", "__main__", ""),  # the last is ganvas/__init__.py
 )
@@ -28,7 +28,7 @@ FLOORS = (
 ROWS = {row: floor for floor, rows in enumerate(FLOORS) for row in rows}
 FAMILIES = FLOORS[2]
 """Side by side: none of them may import another."""
-LATER = {"batch", "augment", "schedules", "export", "studio", "metrics.reference"}
+LATER = {"batch", "augment", "schedules", "studio", "metrics.reference"}
 """Rows that wait for their modules."""
 
 

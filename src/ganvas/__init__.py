@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from ganvas.generator import Generator, load
     from ganvas.metrics.evaluate import evaluate
     from ganvas.training.loop import Trained
+    from ganvas.verbs.export import export
     from ganvas.verbs.sample import sample
     from ganvas.verbs.show import list_all as list
     from ganvas.verbs.show import show
@@ -35,6 +36,7 @@ _HOMES: Final = {
     "compare": "ganvas.comparison.compare",
     "data": "ganvas",
     "evaluate": "ganvas.metrics.evaluate",
+    "export": "ganvas.verbs.export",
     "list": "ganvas.verbs.show",
     "load": "ganvas.generator",
     "resolve": "ganvas.verbs.train",
@@ -53,6 +55,7 @@ __all__ = [
     "compare",
     "data",
     "evaluate",
+    "export",
     "list",
     "load",
     "resolve",

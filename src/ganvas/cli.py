@@ -1,7 +1,6 @@
 """The command line: each command parses, calls the function of its name, and prints.
 
-Heavy imports happen inside the commands, so that --help answers at once.
-"""
+Heavy imports happen inside the commands, so that --help answers at once."""
 
 from __future__ import annotations
 
@@ -13,6 +12,8 @@ from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
 import typer
+
+from ganvas.verbs.export import export
 
 CONTEXT = {
     "help_option_names": ["-h", "--help"],
@@ -34,6 +35,7 @@ data_app = typer.Typer(
     rich_markup_mode=None,
 )
 app.add_typer(data_app, name="data")
+app.command(help="A generator as a file that works without ganvas, checked.")(export)
 
 DataRoot = Annotated[
     Path | None,
@@ -344,9 +346,6 @@ def inspect(
         printing.inspection(found, sheet)
 
 
-# Entry
-
-
 def main() -> NoReturn:
     """Run the command line; every failure is one line on standard error and an exit code."""
     from ganvas.errors import RunError, UsageError
@@ -372,6 +371,8 @@ def main() -> NoReturn:
         if hasattr(error, "format_message"):  # a click error: unknown option, missing argument
             fail(found(error) + error.format_message(), getattr(error, "exit_code", 2))
         fail(f"unexpected {type(error).__name__}: {error}; `ganvas --debug ...` shows where", 1)
+    if not isinstance(code, int | None):
+        typer.echo(code)  # what a verb returned
     sys.exit(code if isinstance(code, int) else 0)
 
 

@@ -20,7 +20,8 @@ from safetensors.torch import load_file, save
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from ganvas import config
+from ganvas import card, config
+from ganvas.card import Card
 from ganvas.config import Run
 from ganvas.errors import UsageError
 from ganvas.files import write_file
@@ -31,7 +32,8 @@ from ganvas.seeds import stream
 
 GROUP: Final = 64
 FORMAT: Final = 1
-_CONFIG, _WEIGHTS = "config.json", "model.safetensors"
+_CONFIG: Final = card.CONFIG
+WEIGHTS: Final = "model.safetensors"
 
 
 @dataclass(frozen=True)
@@ -154,30 +156,42 @@ def save_generator(folder: Path, run: Run, generator: Generator) -> None:
         "model": tables["model"],
         "latent": tables["latent"],
         "shape": list(generator.shape),
+        "training": card.provenance(run, folder),
     }
     content = save(generator.net.state_dict(), {"images_seen": str(generator.images_seen)})
-    card = _card(run, generator.shape, generator.images_seen)
-    write_file(folder / _WEIGHTS, content)
+    write_file(folder / WEIGHTS, content)
     write_file(folder / _CONFIG, json.dumps(settings, indent=1).encode())
-    write_file(folder / "README.md", card.encode())
+    write_card(generator, folder)
 
 
-def _card(run: Run, shape: Shape, images_seen: int) -> str:
-    channels, height, width = shape
-    data = config.to_tables(run)["data"]
-    return f"""# {run.recipe}
+def write_card(generator: Generator, folder: Path) -> None:
+    """Write README.md of a generator that is saved in `folder`, with what was measured by now."""
+    write_file(folder / "README.md", card_of(generator, folder).text().encode())
 
-A GAN generator trained by ganvas on the data set `{data["name"]}`.
 
-| | |
-|---|---|
-| images | {height}x{width} pixels, {channels} channel{"s" if channels > 1 else ""} |
-| latent | {run.latent.dims} values, {config.COMPONENTS["latent"].name_of(run.latent)} |
-| real images shown in training | {images_seen:,} |
-| seed | {run.seed} |
+def card_of(generator: Generator, folder: Path) -> Card:
+    """The card of a generator that is saved in `folder`."""
+    parameters = sum(value.numel() for value in generator.net.parameters())
+    return card.read(folder, parameters, generator.images_seen)
 
-Make images with `ganvas sample` and the path of this folder.
-"""
+
+def folder_of(what: str | Path) -> Path:
+    """Where the generator of a run folder, or of a saved generator's, has its files.
+
+    Raises:
+        UsageError: there is none.
+    """
+    folder = Path(what)
+    if not folder.exists():
+        raise UsageError(f"'{what}' does not exist; allowed: a run folder or a saved generator")
+    if (folder / "generator").is_dir():
+        folder = folder / "generator"
+    if not (folder / _CONFIG).is_file() or not (folder / WEIGHTS).is_file():
+        raise UsageError(
+            f"'{what}' holds no generator ({_CONFIG} and {WEIGHTS}); "
+            "allowed: a run folder or a saved generator"
+        )
+    return folder
 
 
 def load(what: str | Path) -> Generator:
@@ -188,16 +202,7 @@ def load(what: str | Path) -> Generator:
     Raises:
         UsageError: there is no generator, or it is damaged.
     """
-    folder = Path(what)
-    if not folder.exists():
-        raise UsageError(f"'{what}' does not exist; allowed: a run folder or a saved generator")
-    if (folder / "generator").is_dir():
-        folder = folder / "generator"
-    if not (folder / _CONFIG).is_file() or not (folder / _WEIGHTS).is_file():
-        raise UsageError(
-            f"'{what}' holds no generator ({_CONFIG} and {_WEIGHTS}); "
-            "allowed: a run folder or a saved generator"
-        )
+    folder = folder_of(what)
     try:
         settings = json.loads((folder / _CONFIG).read_text(encoding="utf-8"))
         model = config.component("model", settings["model"])
@@ -215,7 +220,7 @@ def load(what: str | Path) -> Generator:
         raise UsageError(f"'{folder / _CONFIG}' is damaged: it lacks {error}") from None
     except (OSError, ValueError, TypeError, AttributeError, RuntimeError) as error:
         raise UsageError(f"'{folder / _CONFIG}' is damaged: {error}") from None
-    images_seen = _read_weights(net, folder / _WEIGHTS)
+    images_seen = _read_weights(net, folder / WEIGHTS)
     return Generator(net.eval().requires_grad_(False), model, latent, shape, recipe, images_seen)
 
 

@@ -18,7 +18,7 @@ from ganvas.config.length import Lengths
 from ganvas.data.catalogue import open_dataset
 from ganvas.data.prepare import load_images
 from ganvas.errors import UsageError
-from ganvas.generator import Generator, load
+from ganvas.generator import Generator, folder_of, load, write_card
 from ganvas.images import grid, scale_for, write_png
 from ganvas.metrics import features as extraction
 from ganvas.metrics.features import Choice
@@ -138,6 +138,8 @@ def evaluate(
         rows.append(row)
     if run:
         folder.append_metrics([row.as_json() for row in rows if row.values])
+        if isinstance(made, Generator):
+            write_card(made, folder_of(what))
     return rows
 
 
