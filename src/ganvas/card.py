@@ -47,7 +47,8 @@ def provenance(run: Run, folder: Path) -> dict[str, Any]:
 
 def _length(run: Run) -> str:
     name = next(name for name in config.LENGTHS if getattr(run.train, name) is not None)
-    return f"{getattr(run.train, name):,} {name}"
+    value = getattr(run.train, name)
+    return f"{value:g} {name}" if isinstance(value, float) else f"{value:,} {name}"
 
 
 def _changed(recipe: str, tables: Mapping[str, Any]) -> dict[str, Any]:
@@ -176,11 +177,11 @@ class Card:
         head = (
             "| metric | value | 95 % interval | real images | protocol |\n|---|---|---|---|---|\n"
         )
-        lines = (" | ".join(map(_cell, line)) for row in self.rows for line in _lines(row))
+        lines = (" | ".join(map(_cell, line)) for row in self.rows for line in lines(row))
         return head + "".join(f"| {line} |\n" for line in lines)
 
 
-def _lines(row: Mapping[str, Any]) -> Iterator[tuple[str, str, str, str, str]]:
+def lines(row: Mapping[str, Any]) -> Iterator[tuple[str, str, str, str, str]]:
     """A row of metrics as lines: name, value, interval, floor, protocol."""
     for i, (key, value) in enumerate(row["values"].items()):
         name = row["metric"] if len(row["values"]) == 1 else f"{row['metric']} {key}"

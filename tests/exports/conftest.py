@@ -1,4 +1,4 @@
-"""Generators of every recipe as they begin, with BatchNorm statistics of their own."""
+"""Generators of every kind of net as they begin, with BatchNorm statistics of their own."""
 
 from __future__ import annotations
 
@@ -11,6 +11,22 @@ import torch
 from ganvas import config
 from ganvas.generator import save_generator, snapshot
 from ganvas.verbs.show import size_of_data
+
+NETS = ("quickstart", "modelzoo-vanilla", "cs231n-lsgan", "cs231n-dcgan", "mnist-classes",
+        "firstgan-vanilla-mnist", "firstgan-dcgan-mnist", "genzoo-mnist", "genzoo-cifar10",
+        "genzoo-mnist-rewrite")  # fmt: skip
+
+
+@pytest.fixture
+def nets() -> tuple[str, ...]:
+    return NETS
+
+
+@pytest.fixture(params=NETS)
+def recipe(request: pytest.FixtureRequest) -> str:
+    """A recipe of each net; the other recipes have the same nets."""
+    name: str = request.param
+    return name
 
 
 @pytest.fixture(scope="session")

@@ -19,23 +19,10 @@ import torch
 from torch import nn
 
 import ganvas
-from ganvas import config
 from ganvas.errors import RunError, UsageError
 from ganvas.exports.onnx import build
 from ganvas.exports.source import open_source
 from ganvas.generator import load
-
-NETS = ("quickstart", "modelzoo-vanilla", "cs231n-lsgan", "cs231n-dcgan", "mnist-classes",
-        "firstgan-vanilla-mnist", "firstgan-dcgan-mnist", "genzoo-mnist", "genzoo-cifar10",
-        "genzoo-mnist-rewrite")  # fmt: skip
-"""A recipe of each net; the other recipes have the same nets."""
-EACH = [
-    name
-    if name in ("cs231n-dcgan", "mnist-classes")
-    else pytest.param(name, marks=pytest.mark.slow)
-    for name in NETS
-]
-"""torch takes a second or two over each: the default run tries two with most kinds of layer."""
 
 
 @pytest.fixture(scope="module")
@@ -56,19 +43,24 @@ def metadata(file: Path) -> dict[str, str]:
 # What it draws
 
 
-def test_every_recipe_has_one_of_the_nets() -> None:
-    models = {config.build(config.read_recipe(name).tables).model for name in NETS}
-    runs = [config.build(config.read_recipe(name).tables) for name in config.recipe_names()]
-    assert {type(run.model) for run in runs} == {type(model) for model in models}
-
-
-@pytest.mark.parametrize("recipe", EACH)
+@pytest.mark.parametrize("recipe", ["cs231n-dcgan", "mnist-classes"])
 def test_it_draws_what_the_net_draws(
     recipe: str, untrained: Callable[[str], Path], tmp_path: Path
 ) -> None:
+    check(untrained(recipe), tmp_path)
+
+
+@pytest.mark.slow  # torch takes a second or two over each
+def test_it_draws_what_each_net_draws(
+    recipe: str, untrained: Callable[[str], Path], tmp_path: Path
+) -> None:
+    check(untrained(recipe), tmp_path)
+
+
+def check(saved: Path, tmp_path: Path) -> None:
     file = tmp_path / "g.onnx"
-    done = ganvas.export(untrained(recipe), to="onnx", output=file)
-    source = load(untrained(recipe))
+    done = ganvas.export(saved, to="onnx", output=file)
+    source = load(saved)
     z = source.latent.sample(5, torch.Generator().manual_seed(3))
     with torch.no_grad():
         expected = source.net(z).numpy()
@@ -77,7 +69,7 @@ def test_it_draws_what_the_net_draws(
     assert found.dtype == np.float32 and found.shape == (5, *source.shape)
     assert np.abs(found - expected).max() < 1e-5
     assert expected.std() > 0.01, "a blank image would prove nothing"
-    assert done.difference < 1e-5
+    assert float(done.check.split()[2]) < 1e-5
     assert list(tmp_path.iterdir()) == [file], "no side data"
 
 
@@ -125,7 +117,7 @@ def test_it_says_where_it_comes_from(tiny_run: Path, exported: Path) -> None:
     assert said["data_sha256"] == record["data"]["sha256"]
     assert (said["recipe"], said["seed"], said["data"]) == ("tiny", "0", "npz")
     assert (said["value_range"], said["images_seen"]) == ("-1 1", "192")
-    assert said["largest_difference"].endswith("by onnxruntime, batches 1, 2, 7")
+    assert 0 <= float(said["largest_difference"]) < 1e-5
     assert "# tiny" in onnx.load(exported).doc_string
 
 
@@ -145,7 +137,7 @@ def test_the_command_prints_the_difference(
     result = cli("export", tiny_run, "--to", "onnx")
     assert (result.code, result.err) == (0, "")
     assert result.out.startswith("wrote tiny.onnx (0.0 MB); largest difference ")
-    assert result.out.endswith("to the source in its values, at batches of 1, 2, 7\n")
+    assert result.out.endswith(" by onnxruntime, batches 1, 2, 7\n")
     assert [path.name for path in tmp_path.iterdir()] == ["tiny.onnx"]
 
 
@@ -213,7 +205,8 @@ def test_no_generator_is_one_line(tmp_path: Path, cli: Callable[..., Any]) -> No
 @pytest.mark.parametrize(
     ("options", "expected"),
     [
-        ({"to": "onxx"}, "--to: found 'onxx'; allowed: onnx"),
+        ({"to": "onxx"}, "--to: found 'onxx'; allowed: onnx, page"),
+        ({"to": "page", "values": "float"}, "--values: found with --to page"),
         ({"to": "onnx", "values": "int8"}, "--values: found 'int8'; allowed: float, uint8"),
     ],
 )

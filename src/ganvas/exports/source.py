@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from ganvas.card import Card
+from ganvas.errors import UsageError
 from ganvas.generator import WEIGHTS, Generator, card_of, folder_of, load
 from ganvas.seeds import stream
 
@@ -80,6 +81,8 @@ def open_source(what: str | Path) -> Source:
     """
     folder = folder_of(what)
     generator = load(folder)
+    if not all(value.isfinite().all() for value in generator.net.state_dict().values()):
+        raise UsageError(f"'{folder / WEIGHTS}' is damaged: it holds values that are not finite")
     digest = hashlib.sha256((folder / WEIGHTS).read_bytes()).hexdigest()
     return Source(generator, folder, card_of(generator, folder), digest)
 

@@ -12,7 +12,7 @@ import typer
 from ganvas.errors import UsageError
 from ganvas.files import write_file
 
-Form = Literal["onnx"]
+Form = Literal["onnx", "page"]
 Values = Literal["float", "uint8"]
 
 
@@ -22,22 +22,22 @@ class Exported:
 
     path: Path
     num_bytes: int
-    difference: float
-    """The largest one between an image drawn by the export and the source's."""
-    about: str
-    """How that was found."""
+    check: str
+    """How near its images are to the source's."""
 
     def __str__(self) -> str:
-        size = f"{self.num_bytes / 1e6:.1f} MB"
-        return f"wrote {self.path} ({size}); largest difference {self.difference:.2g} {self.about}"
+        return f"wrote {self.path} ({self.num_bytes / 1e6:.1f} MB); {self.check}"
 
 
 def export(
     what: Annotated[str, typer.Argument(help="A run folder or a saved generator.")],
     *,
-    to: Annotated[Form, typer.Option(help="onnx: a file for ONNX runtimes.")],
+    to: Annotated[
+        Form,
+        typer.Option(help="onnx: a file for ONNX runtimes; page: HTML that draws in a browser."),
+    ],
     output: Annotated[
-        Path | None, typer.Option(help="The file to write.  [default: RECIPE.onnx]")
+        Path | None, typer.Option(help="Where to.  [default: RECIPE.onnx, RECIPE.html]")
     ] = None,
     values: Annotated[
         Values | None,
@@ -53,14 +53,15 @@ def export(
     _one_of("--to", to, get_args(Form))
     if values is not None:
         _one_of("--values", values, get_args(Values))
-    from ganvas.exports import onnx, source
+        if to != "onnx":
+            raise UsageError(f"--values: found with --to {to}; only --to onnx has a choice")
+    from ganvas.exports import onnx, page, source
 
     opened = source.open_source(what)
-    path = Path(output or f"{opened.card.recipe}.onnx")
-    model = onnx.build(opened, values or "float")
-    write_file(path, model.content)
-    about = f"to the source in its values, at batches of {', '.join(map(str, source.BATCHES))}"
-    return Exported(path, len(model.content), model.difference, about)
+    built = onnx.build(opened, values or "float") if to == "onnx" else page.build(opened)
+    path = Path(output or opened.card.recipe + (".onnx" if to == "onnx" else ".html"))
+    write_file(path, built.content)
+    return Exported(path, len(built.content), built.check)
 
 
 def _one_of(option: str, found: str, allowed: Sequence[str]) -> None:
