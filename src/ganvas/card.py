@@ -177,8 +177,8 @@ class Card:
         head = (
             "| metric | value | 95 % interval | real images | protocol |\n|---|---|---|---|---|\n"
         )
-        lines = (" | ".join(map(_cell, line)) for row in self.rows for line in lines(row))
-        return head + "".join(f"| {line} |\n" for line in lines)
+        cells = [map(_cell, line) for row in self.rows for line in lines(row)]
+        return head + "".join(f"| {' | '.join(line)} |\n" for line in cells)
 
 
 def lines(row: Mapping[str, Any]) -> Iterator[tuple[str, str, str, str, str]]:

@@ -51,7 +51,7 @@ def opened(browser: Any, tmp_path: Path) -> Iterator[Callable[..., Page]]:
         page.on("console", lambda message: complaints.append(message.text))
         page.on("request", lambda request: complaints.append(request.url))
         page.goto(file.as_uri())
-        page.wait_for_function("window.ganvas")
+        until(page, "Boolean(window.ganvas)")
         assert complaints.pop(0) == file.as_uri()
         return page
 
@@ -74,7 +74,18 @@ def pixels_of(page: Page, selector: str) -> NDArray[np.uint8]:
 
 
 def settled(page: Page) -> None:
-    page.wait_for_timeout(1000)
+    """When all is drawn that was asked for."""
+    page.wait_for_timeout(50)
+    until(page, "ganvas.idle()")
+
+
+def until(page: Page, condition: str) -> None:
+    """By looking again and again: the page's own policy forbids what playwright waits with."""
+    for _ in range(600):
+        if page.evaluate(condition):
+            return
+        page.wait_for_timeout(50)
+    pytest.fail(f"never came true: {condition}")
 
 
 def hand_over(page: Page, what: Path, num: int) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
@@ -110,7 +121,7 @@ def test_canvases_show_the_pixels(
     untrained: Callable[[str], Path], opened: Callable[..., Page]
 ) -> None:
     page = opened(untrained("genzoo-cifar10"))
-    page.wait_for_function("!document.querySelector('#speed').textContent.includes('…')")
+    settled(page)
     shown = pixels_of(page, "#one")[0]
     drawn = page.evaluate(
         """() => [...ganvas.draw([...Array(ganvas.net.dims).keys()].map((i) => i / 50 - 1))]"""

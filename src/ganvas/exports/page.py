@@ -11,6 +11,7 @@ import dataclasses
 import json
 from dataclasses import dataclass, replace
 from importlib import resources
+from importlib.metadata import version
 from typing import Any, Final
 
 import numpy as np
@@ -19,9 +20,9 @@ from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 from torch import Tensor
 
-from ganvas import __version__, card
+from ganvas import card
 from ganvas.errors import RunError, UsageError
-from ganvas.exports.layers import (
+from ganvas.exports.plain import (
     Convolution,
     Layer,
     Transposed,
@@ -172,7 +173,7 @@ def _rendered(source: Source, net: dict[str, Any], weights: bytes, difference: i
         limits=card.LIMITS,
         difference=difference,
         tried=TRIED,
-        version=__version__,
+        version=version("ganvas"),
         style=Markup(texts["page.css"]),
         scripts=[Markup(texts[name]) for name in ("runtime.js", "player.js")],
         net=Markup(json.dumps(net).replace("<", "\\u003c")),

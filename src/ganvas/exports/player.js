@@ -295,6 +295,7 @@
     generator = Runtime.load(net, unpacked());
     $("weights").remove();
     sow();
-    window.ganvas = { net, draw: generator.draw }; // for other scripts: latents to pixels
+    const idle = () => Object.values(queues).every((queue) => !queue.latents.length);
+    window.ganvas = { net, draw: generator.draw, idle }; // for other scripts: latents to pixels
   }));
 })();

@@ -1,4 +1,4 @@
-// Runs a generator that is a list of layers: exports/layers.py says what each kind gives.
+// Runs a generator that is a list of layers: exports/plain.py says what each kind gives.
 //
 // Images on their way are {data, n, h, w, c}: n of them, row by row, a pixel's channels side by
 // side. So each layer with weights is one product of rows, which is where all the time goes.

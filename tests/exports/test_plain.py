@@ -12,7 +12,7 @@ from torch import nn
 
 from ganvas import config
 from ganvas.errors import UsageError
-from ganvas.exports.layers import Affine, Layer, draw, plain_layers
+from ganvas.exports.plain import Affine, Layer, draw, plain_layers
 from ganvas.exports.source import open_source
 from ganvas.models.layers import SameConv2d, SameConvTranspose2d, ToImage
 from ganvas.models.mnist_classes import Enlarge2x
