@@ -205,3 +205,22 @@ def test_damaged_facts_are_one_line(damage: Callable[[Any], None], run: Path) ->
     path.write_text(json.dumps(settings))
     with pytest.raises(UsageError, match="config.json' is damaged"):
         card(run).text()
+
+
+# show
+
+
+def test_show_of_a_folder_is_its_card(run: Path, cli: Callable[..., Any]) -> None:
+    found = ganvas.show(str(run))
+    assert found["lacks"] == card(run).lacks() and found["card"] == card(run).text(str(run))
+    result = cli("show", run)
+    assert (result.code, result.err) == (0, "") and result.out == found["card"] + "\n"
+    assert json.loads(cli("show", run, "--json").out) == found
+
+
+def test_a_name_is_a_component_whatever_lies_in_the_folder(
+    run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    run.rename("mnist")
+    assert ganvas.show("mnist")["family"] == "data set"

@@ -201,7 +201,7 @@ def protocol(row: Mapping[str, Any]) -> str:
     accuracy = row.get("extractor_accuracy")
     features = f"features {row.get('extractor', '')} ({str(row.get('extractor_sha256'))[:12]}"
     features += f", accuracy {accuracy:.2%})" if accuracy else ")"
-    data = f"{_public(row.get('data', ''))} {row.get('split', '')}"
+    data = f"{public(row.get('data', ''))} {row.get('split', '')}"
     return (
         f"{row.get('num_fake', 0):,} fakes against {row.get('num_reference', 0):,} images of "
         f"{data} ({str(row.get('fingerprint'))[:12]}), "
@@ -209,7 +209,7 @@ def protocol(row: Mapping[str, Any]) -> str:
     )
 
 
-def _public(data: str) -> str:
+def public(data: str) -> str:
     """'folder /home/me/cats' as 'folder cats': a card is read by strangers."""
     name, _, path = data.partition(" ")
     return f"{name} {Path(path).name}" if path else name

@@ -259,7 +259,8 @@ def list_(as_json: Json = False) -> None:
 @app.command()
 def show(
     name: Annotated[
-        str, typer.Argument(help="A recipe, a TOML file or a component, such as model.quickstart.")
+        str,
+        typer.Argument(help="A recipe, TOML file, run folder, or component as model.quickstart."),
     ],
     as_json: Json = False,
     data_root: DataRoot = None,
@@ -273,10 +274,10 @@ def show(
         typer.echo(json.dumps(found, indent=2, default=str))
     elif "recipe" in found:
         printing.recipe(found)
+    elif "card" in found:
+        typer.echo(found["card"])
     else:
-        typer.echo(f"{found['name']} ({found['family']}): {found['about']}")
-        rows = [[row["setting"], str(row["default"]), row["about"]] for row in found["settings"]]
-        printing.table("settings", ["setting", "default", "what it is"], rows)
+        printing.component(found)
 
 
 @data_app.command("list")

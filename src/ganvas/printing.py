@@ -147,6 +147,13 @@ def _in_parts(title: str, head: list[str], lines: list[list[str]]) -> None:
         title, start = "", end
 
 
+def component(found: Mapping[str, Any]) -> None:
+    """A component and its settings, as `show` gives them."""
+    typer.echo(f"{found['name']} ({found['family']}): {found['about']}")
+    rows = [[row["setting"], str(row["default"]), row["about"]] for row in found["settings"]]
+    table("settings", ["setting", "default", "what it is"], rows)
+
+
 def recipe(found: dict[str, Any]) -> None:
     """What `ganvas show RECIPE` says: nets, settings with their reasons, published results."""
     size = "x".join(str(n) for n in (*found["shape"][1:], found["shape"][0]))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import dataclasses
 import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -73,8 +74,8 @@ class Source:
         }
 
 
-def open_source(what: str | Path) -> Source:
-    """The generator of a run folder or a saved generator's folder.
+def open_source(what: str | Path, licence: str | None = None) -> Source:
+    """The generator of a run folder or a saved generator's folder, under a licence if one is given.
 
     Raises:
         UsageError: there is none, or it is damaged.
@@ -84,7 +85,9 @@ def open_source(what: str | Path) -> Source:
     if not all(value.isfinite().all() for value in generator.net.state_dict().values()):
         raise UsageError(f"'{folder / WEIGHTS}' is damaged: it holds values that are not finite")
     digest = hashlib.sha256((folder / WEIGHTS).read_bytes()).hexdigest()
-    return Source(generator, folder, card_of(generator, folder), digest)
+    found = card_of(generator, folder)
+    card = found if licence is None else dataclasses.replace(found, licence=licence)
+    return Source(generator, folder, card, digest)
 
 
 def largest_difference(source: Source, draw: Callable[[Floats], NDArray[Any]]) -> float:

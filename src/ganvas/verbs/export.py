@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal, get_args
+from typing import Annotated, Final, Literal, get_args
 
 import typer
 
 from ganvas.errors import UsageError
 from ganvas.files import write_file
 
-Form = Literal["onnx", "page"]
+Form = Literal["onnx", "page", "hub"]
 Values = Literal["float", "uint8"]
+ENDINGS: Final = {"onnx": ".onnx", "page": ".html", "hub": "-hub"}
 
 
 @dataclass(frozen=True)
@@ -24,9 +26,12 @@ class Exported:
     num_bytes: int
     check: str
     """How near its images are to the source's."""
+    lacks: tuple[str, ...] = ()
+    """What the card of a hub folder lacks."""
 
     def __str__(self) -> str:
-        return f"wrote {self.path} ({self.num_bytes / 1e6:.1f} MB); {self.check}"
+        lines = [f"wrote {self.path} ({self.num_bytes / 1e6:.1f} MB); {self.check}"]
+        return "\n".join(lines + [f"  the card lacks {text}" for text in self.lacks])
 
 
 def export(
@@ -34,36 +39,51 @@ def export(
     *,
     to: Annotated[
         Form,
-        typer.Option(help="onnx: a file for ONNX runtimes; page: HTML that draws in a browser."),
+        typer.Option(
+            help="onnx: a file for ONNX runtimes; page: HTML that draws in a browser; "
+            "hub: a folder for the Hugging Face hub, with both."
+        ),
     ],
     output: Annotated[
-        Path | None, typer.Option(help="Where to.  [default: RECIPE.onnx, RECIPE.html]")
+        Path | None,
+        typer.Option(help="File, or new folder.  [default: RECIPE.onnx, RECIPE.html, RECIPE-hub]"),
     ] = None,
     values: Annotated[
         Values | None,
         typer.Option(help="What an ONNX file draws: float or uint8.  [default: float]"),
     ] = None,
+    license: Annotated[
+        str | None, typer.Option(help="The generator's licence for its card, such as mit.")
+    ] = None,
 ) -> Exported:
-    """Write a trained generator as a file that works without ganvas, checked against its source.
+    """Write a trained generator as files that work without ganvas, checked against their source.
 
     Raises:
         UsageError: there is no generator, an option is wrong, or a package is missing.
-        RunError: its images differ from the source's, or a file cannot be written; then nothing is.
+        RunError: images differ from the source's, or a file cannot be written; then nothing is.
     """
-    _one_of("--to", to, get_args(Form))
+    _check("--to", to, get_args(Form))
     if values is not None:
-        _one_of("--values", values, get_args(Values))
+        _check("--values", values, get_args(Values))
         if to != "onnx":
             raise UsageError(f"--values: found with --to {to}; only --to onnx has a choice")
-    from ganvas.exports import onnx, page, source
+    if license is not None and not re.fullmatch(r"[a-z0-9][a-z0-9.+-]*", license):
+        raise UsageError(f"--license: found '{license}'; allowed: a name such as mit or cc-by-4.0")
+    from ganvas.exports import hub, onnx, page, source
 
-    opened = source.open_source(what)
+    opened = source.open_source(what, license)
+    path = Path(output or opened.card.recipe + ENDINGS[to])
+    if to == "hub":
+        hub.check_free(path)
+        folder = hub.build(opened)
+        hub.write(path, folder)
+        num_bytes = sum(map(len, folder.files.values()))
+        return Exported(path, num_bytes, folder.check, tuple(folder.lacks))
     built = onnx.build(opened, values or "float") if to == "onnx" else page.build(opened)
-    path = Path(output or opened.card.recipe + (".onnx" if to == "onnx" else ".html"))
     write_file(path, built.content)
     return Exported(path, len(built.content), built.check)
 
 
-def _one_of(option: str, found: str, allowed: Sequence[str]) -> None:
+def _check(option: str, found: str, allowed: Sequence[str]) -> None:
     if found not in allowed:
         raise UsageError(f"{option}: found '{found}'; allowed: {', '.join(allowed)}")

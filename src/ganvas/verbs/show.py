@@ -13,6 +13,7 @@ from ganvas.config import Run
 from ganvas.config.length import Lengths
 from ganvas.data.prepare import load_images
 from ganvas.errors import UsageError
+from ganvas.generator import card_of, folder_of, load
 from ganvas.models.summary import layers, num_parameters
 from ganvas.pixels import Shape
 from ganvas.registry import METRICS, closest
@@ -46,6 +47,7 @@ def show(name: str, *, data_root: str | Path | None = None) -> dict[str, Any]:
 
     `name` may also be a TOML file, or a component (a loss, a data set, ...), by its section too
     where a recipe has the same name, as in "model.quickstart": then its description and settings.
+    Or it is the folder of a run or a saved generator: then its card, and what that lacks.
 
     Raises:
         UsageError: there is nothing of that name.
@@ -104,6 +106,9 @@ def _show_component(name: str) -> dict[str, Any]:
         if bare in registry.names() and section in ("", key)
     ]
     if not found:
+        if Path(name).is_dir():
+            card = card_of(load(name), folder_of(name))
+            return {"card": card.text(name), "lacks": card.lacks()}
         known = [n for registry in FAMILIES.values() for n in registry.names()]
         raise UsageError(f"unknown name '{name}': {closest(name, config.recipe_names() + known)}")
     cls = found[0].get(bare)
