@@ -20,7 +20,7 @@ FLOORS = (
     ("data", "models", "losses", "latents", "augment", "schedules", "metrics"),
     ("generator", "metrics.reference", "metrics.rows", "metrics.evaluate"),
     ("training",),
-    ("comparison", "exports", "studio"),
+    ("comparison", "exports", "imports", "studio"),
     ("verbs",),
     ("printing", "cli", "__main__", ""),  # the last is ganvas/__init__.py
 )

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from ganvas.metrics.evaluate import evaluate
     from ganvas.training.loop import Trained
     from ganvas.verbs.export import export
+    from ganvas.verbs.import_weights import import_weights
     from ganvas.verbs.sample import sample
     from ganvas.verbs.show import list_all as list
     from ganvas.verbs.show import show
@@ -37,6 +38,7 @@ _HOMES: Final = {
     "data": "ganvas",
     "evaluate": "ganvas.metrics.evaluate",
     "export": "ganvas.verbs.export",
+    "import_weights": "ganvas.verbs.import_weights",
     "list": "ganvas.verbs.show",
     "load": "ganvas.generator",
     "resolve": "ganvas.verbs.train",
@@ -56,6 +58,7 @@ __all__ = [
     "data",
     "evaluate",
     "export",
+    "import_weights",
     "list",
     "load",
     "resolve",

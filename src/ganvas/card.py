@@ -94,6 +94,8 @@ class Card:
     """Real images shown in training."""
     licence: str
     """The generator's own, by its SPDX name."""
+    origin: str
+    """Where the weights were trained, if not by ganvas."""
     seed: int | None
     length: str
     changed: dict[str, Any]
@@ -123,7 +125,8 @@ class Card:
         images = "" if self.data_images is None else f"{self.data_images:,} images"
         digest = self.data_sha256 and f"SHA-256 of the pixels {self.data_sha256}"
         shown = f"{self.images_seen:,} real images shown" if self.images_seen else ""
-        return {
+        origin = {"origin": self.origin} if self.origin else {}
+        return origin | {
             "recipe": ": ".join(filter(None, (self.recipe, self.about))),
             "net": f"{self.model}, {self.parameters:,} parameters",
             "latent": f"{self.dims} values, {self.latent}",
@@ -252,6 +255,7 @@ def read(folder: Path, parameters: int, images_seen: int) -> Card:
             shape=(channels, height, width),
             images_seen=images_seen,
             licence=training.get("licence", ""),
+            origin=training.get("origin", ""),
             seed=training.get("seed"),
             length=training.get("length", ""),
             changed=dict(training.get("changed", {})),

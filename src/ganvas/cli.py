@@ -14,6 +14,7 @@ from typing import Annotated, Any, NoReturn
 import typer
 
 from ganvas.verbs.export import export
+from ganvas.verbs.import_weights import import_weights
 
 CONTEXT = {
     "help_option_names": ["-h", "--help"],
@@ -36,6 +37,7 @@ data_app = typer.Typer(
 )
 app.add_typer(data_app, name="data")
 app.command(help="A generator as a file that works without ganvas, checked.")(export)
+app.command("import", help="Weights of Keras or PyTorch as a generator.")(import_weights)
 
 DataRoot = Annotated[
     Path | None,
@@ -395,7 +397,3 @@ def fail(message: str, code: int) -> NoReturn:
     if message:
         typer.echo("ganvas: " + " ".join(message.split()), err=True)
     sys.exit(code)
-
-
-if __name__ == "__main__":
-    main()

@@ -11,7 +11,7 @@ import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import torch
@@ -147,8 +147,13 @@ def snapshot(run: Run, net: nn.Module, shape: Shape, images_seen: int) -> Genera
     return Generator(copied, run.model, run.latent, shape, run.recipe, images_seen)
 
 
-def save_generator(folder: Path, run: Run, generator: Generator) -> None:
-    """Write a run's generator as `load` reads it: config.json, model.safetensors and a card."""
+def save_generator(
+    folder: Path, run: Run, generator: Generator, training: dict[str, Any] | None = None
+) -> None:
+    """Write a run's generator as `load` reads it: config.json, model.safetensors and a card.
+
+    `training` is what config.json says of its training, if it was not trained by `run`.
+    """
     tables = config.to_tables(run)
     settings = {
         "format": FORMAT,
@@ -156,7 +161,7 @@ def save_generator(folder: Path, run: Run, generator: Generator) -> None:
         "model": tables["model"],
         "latent": tables["latent"],
         "shape": list(generator.shape),
-        "training": card.provenance(run, folder),
+        "training": training or card.provenance(run, folder),
     }
     content = save(generator.net.state_dict(), {"images_seen": str(generator.images_seen)})
     write_file(folder / WEIGHTS, content)

@@ -109,6 +109,7 @@ def _config(source: Source) -> bytes:
         "length": found.length,
         "changed": found.changed,
         "licence": found.licence,
+        "origin": found.origin,
         "data": {
             "name": found.data,
             "images": found.data_images,
