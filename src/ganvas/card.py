@@ -55,7 +55,7 @@ def _changed(recipe: str, tables: Mapping[str, Any]) -> dict[str, Any]:
     """The settings that are not the recipe's: "loss.name" -> "least-squares"; no one's folders."""
     if recipe not in config.recipe_names():
         return {}
-    usual = _settings(recipe)
+    _, usual = _recipe(recipe)
     found = {
         key: value
         for key, value in config.leaves(tables)
@@ -65,8 +65,10 @@ def _changed(recipe: str, tables: Mapping[str, Any]) -> dict[str, Any]:
 
 
 @functools.cache  # a generator is saved with each checkpoint, and reading TOML takes a while
-def _settings(recipe: str) -> dict[str, Any]:
-    return dict(config.leaves(config.to_tables(config.build(config.read_recipe(recipe).tables))))
+def _recipe(name: str) -> tuple[str, dict[str, Any]]:
+    """What a bundled recipe is, and its settings."""
+    recipe = config.read_recipe(name)
+    return recipe.about, dict(config.leaves(config.to_tables(config.build(recipe.tables))))
 
 
 def _data_of(folder: RunFolder) -> dict[str, Any]:
@@ -247,7 +249,7 @@ def read(folder: Path, parameters: int, images_seen: int) -> Card:
         rows = training.get("rows") or run.read_metrics()
         return Card(
             recipe=recipe,
-            about=config.read_recipe(recipe).about if recipe in config.recipe_names() else "",
+            about=_recipe(recipe)[0] if recipe in config.recipe_names() else "",
             model=settings["model"]["name"],
             parameters=parameters,
             latent=latent["name"],
