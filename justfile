@@ -19,6 +19,10 @@ test-slow *args:
 test-gpu *args:
     pytest -m gpu {{args}}
 
+# Web pages, in the system's Chromium.
+test-browser *args:
+    pytest -m browser {{args}}
+
 # Each benchmark prints one table.
 bench name *args:
     python benchmarks/{{name}}.py {{args}}

@@ -90,7 +90,7 @@ def test_a_command_parses(page: str, line: str) -> None:
     known += registry.METRICS.names()
     known += SOURCES  # for `ganvas data fetch`
     for name in named:
-        assert name is None or name.endswith(".toml") or name in known
+        assert name is None or name.endswith(".toml") or "/" in name or name in known
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ SOURCE = Path(ganvas.__file__).parent
 
 FLOORS = (
     ("errors", "files", "seeds", "registry", "pixels", "images", "batch", "protocols"),
-    ("config", "rundir"),
+    ("config", "rundir", "card"),
     ("data", "models", "losses", "latents", "augment", "schedules", "metrics"),
     (
         "generator",
@@ -27,7 +27,7 @@ FLOORS = (
         "metrics.evaluate",
     ),
     ("training",),
-    ("comparison", "export", "studio"),
+    ("comparison", "exports", "imports", "studio"),
     ("verbs",),
     ("printing", "cli", "__main__", ""),  # the last is ganvas/__init__.py
 )
@@ -35,7 +35,7 @@ FLOORS = (
 ROWS = {row: floor for floor, rows in enumerate(FLOORS) for row in rows}
 FAMILIES = FLOORS[2]
 """Side by side: none of them may import another."""
-LATER = {"batch", "augment", "schedules", "export", "studio"}
+LATER = {"studio"}
 """Rows that wait for their modules."""
 
 

@@ -74,7 +74,7 @@ print("HEAVY", sorted(heavy))
     assert heavy == "HEAVY []"
 
 
-VERBS = ["train", "sample", "evaluate", "compare", "list", "show"]
+VERBS = ["train", "sample", "evaluate", "compare", "export", "list", "show"]
 
 
 def commands() -> dict[str, set[str]]:
@@ -101,7 +101,14 @@ def test_a_command_has_the_options_of_its_function(verb: str) -> None:
 
 
 def test_every_command_prints_json_on_request() -> None:
-    assert set(commands()) == {*VERBS, "data list", "data fetch", "data inspect", "data clean"}
+    assert set(commands()) == {
+        *VERBS,
+        "import",
+        "data list",
+        "data fetch",
+        "data inspect",
+        "data clean",
+    }
     assert all("as_json" in options for options in commands().values())
 
 

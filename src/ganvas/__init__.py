@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from ganvas.training.loop import Trained
     from ganvas.verbs.compare import compare
     from ganvas.verbs.evaluate import evaluate
+    from ganvas.verbs.export import export
+    from ganvas.verbs.import_weights import import_weights
     from ganvas.verbs.sample import sample
     from ganvas.verbs.show import list_names as list
     from ganvas.verbs.show import show
@@ -35,6 +37,8 @@ _HOMES: Final = {
     "compare": "ganvas.verbs.compare",
     "data": "ganvas",
     "evaluate": "ganvas.verbs.evaluate",
+    "export": "ganvas.verbs.export",
+    "import_weights": "ganvas.verbs.import_weights",
     "list": "ganvas.verbs.show",
     "load": "ganvas.generator",
     "resolve": "ganvas.verbs.train",
@@ -53,6 +57,8 @@ __all__ = [
     "compare",
     "data",
     "evaluate",
+    "export",
+    "import_weights",
     "list",
     "load",
     "resolve",

@@ -142,6 +142,22 @@ def compare(options: dict[str, Any], *, as_json: Json = False) -> None:
     printing.comparison(ganvas.compare(**options), options["html"], as_json)
 
 
+@app.command()
+@takes(ganvas.export)
+def export(options: dict[str, Any], *, as_json: Json = False) -> None:
+    from ganvas import printing
+
+    printing.written(ganvas.export(**options), as_json)
+
+
+@app.command("import")
+@takes(ganvas.import_weights)
+def import_(options: dict[str, Any], *, as_json: Json = False) -> None:
+    from ganvas import printing
+
+    printing.written(ganvas.import_weights(**options), as_json)
+
+
 @app.command("list")
 @takes(ganvas.list)
 def list_(options: dict[str, Any], *, as_json: Json = False) -> None:
@@ -190,9 +206,6 @@ def data_clean(options: dict[str, Any], *, as_json: Json = False) -> None:
     from ganvas import printing
 
     printing.cleaned(data_verbs.clean(**options), as_json)
-
-
-# Entry
 
 
 def main() -> NoReturn:
@@ -244,7 +257,3 @@ def fail(message: str, code: int) -> NoReturn:
     if message:
         typer.echo("ganvas: " + " ".join(message.split()), err=True)
     sys.exit(code)
-
-
-if __name__ == "__main__":
-    main()

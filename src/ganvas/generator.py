@@ -12,7 +12,7 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import torch
@@ -21,8 +21,9 @@ from safetensors.torch import load_file, save
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from ganvas import config
+from ganvas import card, config
 from ganvas.batch import Latents
+from ganvas.card import Card
 from ganvas.config import Run
 from ganvas.errors import UsageError, printable
 from ganvas.files import is_utf8, write_file, writing
@@ -37,7 +38,9 @@ GROUP: Final = 64
 MAX_BYTES: Final = 4 << 30
 """The most that the images of one call may take in memory."""
 FORMAT: Final = 1
-_CONFIG, _WEIGHTS, _CARD = "config.json", "model.safetensors", "README.md"
+_CONFIG: Final = card.CONFIG
+_CARD: Final = "README.md"
+WEIGHTS: Final = "model.safetensors"
 
 
 @dataclass(frozen=True)
@@ -202,11 +205,14 @@ def snapshot(
     return Generator(copied, run.model, run.latent, shape, run.recipe, images_seen, num_classes)
 
 
-def save_generator(folder: Path, run: Run, generator: Generator) -> None:
+def save_generator(
+    folder: Path, run: Run, generator: Generator, training: dict[str, Any] | None = None
+) -> None:
     """Write a run's generator as `load` reads it: config.json, model.safetensors and a card.
 
-    Nothing is written if it is there already, and whole. Otherwise the old card goes first, so
-    that a kill leaves none rather than that of other weights.
+    `training` is what config.json says of its training, if it was not trained by `run`. Nothing is
+    written if it is there already, and whole. Otherwise the old card goes first, so that a kill
+    leaves none rather than that of other weights.
     """
     tables = config.to_tables(run)
     settings = {
@@ -215,39 +221,50 @@ def save_generator(folder: Path, run: Run, generator: Generator) -> None:
         "model": tables["model"],
         "latent": tables["latent"],
         "shape": list(generator.shape),
+        "training": training or card.provenance(run, folder),
     }
     if generator.num_classes:
         settings["num_classes"] = generator.num_classes
     weights = save(generator.net.state_dict(), {"images_seen": str(generator.images_seen)})
-    contents = {
-        _WEIGHTS: weights,
-        _CONFIG: json.dumps(settings, indent=1).encode(),
-        _CARD: _card(run, generator.shape, generator.images_seen).encode(),
-    }
-    if all(content_of(folder / name) == content for name, content in contents.items()):
-        return
-    with writing(folder):
-        (folder / _CARD).unlink(missing_ok=True)
-    for name, content in contents.items():
-        write_file(folder / name, content)
+    contents = {WEIGHTS: weights, _CONFIG: json.dumps(settings, indent=1).encode()}
+    if any(content_of(folder / name) != content for name, content in contents.items()):
+        with writing(folder):
+            (folder / _CARD).unlink(missing_ok=True)
+        for name, content in contents.items():
+            write_file(folder / name, content)
+    write_card(generator, folder)
 
 
-def _card(run: Run, shape: Shape, images_seen: int) -> str:
-    channels, height, width = shape
-    data = config.to_tables(run)["data"]
-    return f"""# {run.recipe}
+def write_card(generator: Generator, folder: Path) -> None:
+    """Write README.md of a generator that is saved in `folder`, with what was measured by now."""
+    text = card_of(generator, folder).text().encode()
+    if content_of(folder / _CARD) != text:
+        write_file(folder / _CARD, text)
 
-A GAN generator trained by ganvas on the data set `{data["name"]}`.
 
-| | |
-|---|---|
-| images | {height}x{width} pixels, {channels} channel{"s" if channels > 1 else ""} |
-| latent | {run.latent.dims} values, {config.COMPONENTS["latent"].name_of(run.latent)} |
-| real images shown in training | {images_seen:,} |
-| seed | {run.seed} |
+def card_of(generator: Generator, folder: Path) -> Card:
+    """The card of a generator that is saved in `folder`."""
+    parameters = sum(value.numel() for value in generator.net.parameters())
+    return card.read(folder, parameters, generator.images_seen)
 
-Make images with `ganvas sample` and the path of this folder.
-"""
+
+def folder_of(what: str | Path) -> Path:
+    """Where the generator of a run folder, or of a saved generator's, has its files.
+
+    Raises:
+        UsageError: there is none.
+    """
+    folder = Path(what)
+    if not folder.exists():
+        raise UsageError(f"'{what}' does not exist; allowed: a run folder or a saved generator")
+    if (folder / "generator").is_dir():
+        folder = folder / "generator"
+    if not (folder / _CONFIG).is_file() or not (folder / WEIGHTS).is_file():
+        raise UsageError(
+            f"'{what}' holds no generator ({_CONFIG} and {WEIGHTS}); "
+            "allowed: a run folder or a saved generator"
+        )
+    return folder
 
 
 def load(what: str | Path) -> Generator:
@@ -258,19 +275,10 @@ def load(what: str | Path) -> Generator:
     Raises:
         UsageError: there is no generator, or it is damaged.
     """
-    folder = Path(what)
     if not is_utf8(what):
         named = printable(str(what))
         raise UsageError(f"'{named}' has a name that is not UTF-8, as weights need; rename it")
-    if not folder.exists():
-        raise UsageError(f"'{what}' does not exist; allowed: a run folder or a saved generator")
-    if (folder / "generator").is_dir():
-        folder = folder / "generator"
-    if not (folder / _CONFIG).is_file() or not (folder / _WEIGHTS).is_file():
-        raise UsageError(
-            f"'{what}' holds no generator ({_CONFIG} and {_WEIGHTS}); "
-            "allowed: a run folder or a saved generator"
-        )
+    folder = folder_of(what)
     try:
         settings = json.loads((folder / _CONFIG).read_text(encoding="utf-8"))
         if settings["format"] != FORMAT:
@@ -287,7 +295,7 @@ def load(what: str | Path) -> Generator:
         raise UsageError(f"'{folder / _CONFIG}' is damaged: it lacks {error}") from None
     except (OSError, ValueError, TypeError, AttributeError, RuntimeError, MemoryError) as error:
         raise UsageError(f"'{folder / _CONFIG}' is damaged: {_first_line(error)}") from None
-    images_seen = _read_weights(net, folder / _WEIGHTS)
+    images_seen = _read_weights(net, folder / WEIGHTS)
     net.eval().requires_grad_(False)
     use_fast(net, True)
     generator = Generator(net, model, latent, shape, recipe, images_seen, num_classes)

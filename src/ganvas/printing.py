@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from ganvas.metrics.rows import Row
     from ganvas.pixels import Pixels
     from ganvas.training.loop import Trained
+    from ganvas.verbs.export import Exported
+    from ganvas.verbs.import_weights import Imported
 
 
 def _json(found: Any) -> None:
@@ -206,6 +208,17 @@ def _in_parts(title: str, head: list[str], lines: list[list[str]]) -> None:
         title, start = "", end
 
 
+# export, import
+
+
+def written(found: Exported | Imported, as_json: bool) -> None:
+    """What a verb wrote, and how it was checked."""
+    if as_json:
+        _json(vars(found))
+    else:
+        typer.echo(found)
+
+
 # list, show
 
 
@@ -224,6 +237,8 @@ def shown(found: dict[str, Any], as_json: bool) -> None:
         _json(found)
     elif "recipe" in found:
         _recipe(found)
+    elif "card" in found:
+        typer.echo(found["card"])
     else:
         typer.echo(f"{found['name']} ({found['family']}): {found['about']}")
         rows = [[row["setting"], str(row["default"]), row["about"]] for row in found["settings"]]

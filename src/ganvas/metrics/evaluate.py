@@ -20,7 +20,7 @@ from ganvas.data.catalogue import open_dataset
 from ganvas.data.prepare import load_images
 from ganvas.errors import UsageError
 from ganvas.files import best_effort
-from ganvas.generator import Generator, load
+from ganvas.generator import Generator, folder_of, load, write_card
 from ganvas.images import grid, scale_for, write_png
 from ganvas.metrics.extractors import choice
 from ganvas.metrics.extractors.countdown import watched
@@ -147,6 +147,8 @@ def evaluate(
     if run:
         with best_effort("the rows are not kept"):  # a run may lie on a medium that is only read
             folder.append_metrics([row.as_json() for row in rows if row.values])
+            if isinstance(made, Generator):
+                write_card(made, folder_of(what))
     return rows
 
 

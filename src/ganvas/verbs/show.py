@@ -95,7 +95,7 @@ def show(
     name: Annotated[
         str,
         Argument(
-            help="A recipe, a TOML file or a component, such as model.quickstart.",
+            help="A recipe, TOML file, run folder, or component such as model.quickstart.",
             autocompletion=completion.names,
         ),
     ],
@@ -105,7 +105,8 @@ def show(
     """A recipe: its settings with their reasons, its nets, shapes and parameter counts.
 
     Of a component (a loss, a data set, ...) its description and settings. It is named with its
-    section where a recipe has the same name, as in "model.quickstart".
+    section where a recipe has the same name, as in "model.quickstart". Of the folder of a run or a
+    saved generator its card, and what that lacks.
 
     Raises:
         UsageError: there is nothing of that name.
@@ -174,6 +175,11 @@ def _show_component(name: str) -> dict[str, Any]:
         if bare in registry.names() and section in ("", key)
     ]
     if not found:
+        if Path(name).is_dir():
+            from ganvas.generator import card_of, folder_of, load
+
+            card = card_of(load(name), folder_of(name))
+            return {"card": card.text(name), "lacks": card.lacks()}
         known = [n for registry in _registries().values() for n in registry.names()]
         raise UsageError(f"unknown name '{name}': {closest(name, config.recipe_names() + known)}")
     cls = found[0].get(bare)
