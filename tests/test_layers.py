@@ -15,14 +15,14 @@ import ganvas
 SOURCE = Path(ganvas.__file__).parent
 
 FLOORS = (
-    ("errors", "files", "seeds", "registry", "pixels", "images", "batch", "protocols"),
+    ("errors", "files", "seeds", "components", "registry", "pixels", "images", "batch", "protocols"),
     ("config", "rundir"),
     ("data", "models", "losses", "latents", "augment", "schedules", "metrics"),
-    ("generator", "metrics.reference", "metrics.rows", "metrics.evaluate"),
+    ("generator", "metrics.reference", "metrics.rows", "metrics.words", "metrics.evaluate"),
     ("training",),
     ("comparison", "export", "studio"),
     ("verbs",),
-    ("printing", "cli", "__main__", ""),  # the last is ganvas/__init__.py
+    ("printing", "terminal", "cli", "__main__", ""),  # the last is ganvas/__init__.py
 )
 """From the ground up. A folder's row holds for all in it but modules with rows of their own."""
 ROWS = {row: floor for floor, rows in enumerate(FLOORS) for row in rows}

@@ -13,12 +13,15 @@ from __future__ import annotations
 import difflib
 import importlib
 import pkgutil
+import re
 from collections.abc import Callable, Iterable
+from pathlib import Path
 from typing import Any, Final, TypeVar
 
 from pydantic import ConfigDict
 from pydantic.fields import FieldInfo
 
+from ganvas.components import adds_components, import_installed
 from ganvas.errors import UsageError
 
 T = TypeVar("T")
@@ -29,10 +32,26 @@ CHECKED: Final = ConfigDict(
 """How components are checked: exact types, no unknown settings; a field's docstring is its help."""
 
 
+class UnknownComponent(UsageError):
+    """No component of that name is registered."""
+
+
 def settings(cls: type[Any]) -> dict[str, FieldInfo]:
     """The fields of a component class by name, with type, default and docstring."""
     fields: dict[str, FieldInfo] = cls.__pydantic_fields__
     return fields
+
+
+def described(cls: type[Any]) -> list[dict[str, Any]]:
+    """The fields of a component class as rows: setting, default, about."""
+    return [
+        {
+            "setting": key,
+            "default": None if field.is_required() else field.default,
+            "about": field.description or "",
+        }
+        for key, field in settings(cls).items()
+    ]
 
 
 def closest(word: str, known: Iterable[str]) -> str:
@@ -47,12 +66,14 @@ def closest(word: str, known: Iterable[str]) -> str:
 class Registry:
     """The components of one family, found by name.
 
-    The first look-up imports each module of `package`, so that every component has registered
-    itself and no `__init__` lists them.
+    `variable` is what it is called in the source. The first look-up imports each module of
+    `package`, and what installed packages add, so that every component has registered itself and
+    no `__init__` lists them.
     """
 
-    def __init__(self, family: str, package: str) -> None:
+    def __init__(self, family: str, package: str, variable: str = "") -> None:
         self.family: Final = family
+        self._variable: Final = variable
         self._package: Final = package
         self._classes: dict[str, type[Any]] = {}
         self._names: dict[type[Any], str] = {}
@@ -71,12 +92,38 @@ class Registry:
         self._import_package()
         return sorted(self._classes)
 
+    def refuse_early(self, name: str) -> None:
+        """UnknownComponent for a name that cannot be known, without importing anything.
+
+        A look-up imports torch, and a mistyped name should not have to wait for that.
+        """
+        if self._imported or name in self._classes or adds_components():
+            return
+        known = self.names_in_source() | set(self._classes)
+        if name not in known:
+            raise self._unknown(name, known)
+
+    def names_in_source(self) -> set[str]:
+        """The names in the package's source."""
+        folder = Path(__file__).parent.joinpath(*self._package.split(".")[1:])
+        files = folder.rglob("*.py") if folder.is_dir() else [folder.with_suffix(".py")]
+        found: set[str] = set()
+        for file in files:
+            for names in re.findall(
+                rf"^@{self._variable}\.register\(([^)]*)\)", file.read_text(encoding="utf-8"), re.M
+            ):
+                found |= set(re.findall(r'"([^"]+)"', names))
+        return found
+
     def get(self, name: str) -> type[Any]:
-        """The class registered as `name`; UsageError with the closest names if there is none."""
+        """The class registered as `name`; UnknownComponent with the closest names if none is."""
         self._import_package()
         if name not in self._classes:
-            raise UsageError(f"unknown {self.family} '{name}': {closest(name, self._classes)}")
+            raise self._unknown(name, self._classes)
         return self._classes[name]
+
+    def _unknown(self, name: str, known: Iterable[str]) -> UnknownComponent:
+        return UnknownComponent(f"unknown {self.family} '{name}': {closest(name, known)}")
 
     def name_of(self, component: object) -> str:
         return self._names[type(component)]
@@ -87,14 +134,15 @@ class Registry:
         package = importlib.import_module(self._package)
         for module in pkgutil.iter_modules(getattr(package, "__path__", [])):
             importlib.import_module(f"{self._package}.{module.name}")
+        import_installed()
         self._imported = True
 
 
-DATASETS: Final = Registry("data set", "ganvas.data")
-MODELS: Final = Registry("model", "ganvas.models")
-LOSSES: Final = Registry("loss", "ganvas.losses")
-PENALTIES: Final = Registry("penalty", "ganvas.losses")
-UPDATES: Final = Registry("update rule", "ganvas.training.updates")
-LATENTS: Final = Registry("latent", "ganvas.latents")
-AUGMENTATIONS: Final = Registry("augmentation", "ganvas.augment")
-METRICS: Final = Registry("metric", "ganvas.metrics")
+DATASETS: Final = Registry("data set", "ganvas.data", "DATASETS")
+MODELS: Final = Registry("model", "ganvas.models", "MODELS")
+LOSSES: Final = Registry("loss", "ganvas.losses", "LOSSES")
+PENALTIES: Final = Registry("penalty", "ganvas.losses", "PENALTIES")
+UPDATES: Final = Registry("update rule", "ganvas.training.updates", "UPDATES")
+LATENTS: Final = Registry("latent", "ganvas.latents", "LATENTS")
+AUGMENTATIONS: Final = Registry("augmentation", "ganvas.augment", "AUGMENTATIONS")
+METRICS: Final = Registry("metric", "ganvas.metrics", "METRICS")

@@ -1,5 +1,6 @@
 """A run's settings: what they are, how they are read, overridden, compared and written."""
 
+from ganvas.config.ignored import ignored
 from ganvas.config.length import Length, Lengths, from_older
 from ganvas.config.recipes import (
     Recipe,
@@ -18,9 +19,11 @@ from ganvas.config.run import (
     build,
     component,
     diff,
+    imports_of,
     leaves,
     save,
     to_tables,
+    unknown_components,
 )
 from ganvas.config.sections import (
     AdamSettings,
@@ -56,6 +59,8 @@ __all__ = [
     "component",
     "diff",
     "from_older",
+    "ignored",
+    "imports_of",
     "leaves",
     "load",
     "override",
@@ -64,4 +69,5 @@ __all__ = [
     "recipe_names",
     "save",
     "to_tables",
+    "unknown_components",
 ]

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import inspect
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
+from ganvas import config
 from ganvas.data import mnist_classes
 from ganvas.data.datasets import NPZ, Folder
 from ganvas.data.download import find, obtain, read, state
 from ganvas.data.sources import SOURCES
 from ganvas.errors import UsageError
 from ganvas.protocols import Dataset
-from ganvas.registry import DATASETS, closest
+from ganvas.registry import DATASETS, closest, described
 
 GIVEN_BY_PATH: Final = ("folder", "npz")
 """Data sets that are the user's own files, so that there is nothing to list or to fetch."""
@@ -60,6 +62,37 @@ def list_datasets(root: Path | None = None) -> list[Listing]:
         UsageError: `root` or GANVAS_DATA is no folder.
     """
     return [_list_one(name, root) for name in DATASETS.names() if name not in GIVEN_BY_PATH]
+
+
+def show(name: str, root: Path | None = None) -> dict[str, Any]:
+    """What a data set is: its images, its files and where they are, its settings, its recipes.
+
+    Raises:
+        UsageError: no such data set; `root` or GANVAS_DATA is no folder.
+    """
+    cls = DATASETS.get(name)
+    files = [vars(file) for file in SOURCES[name].files] if name in SOURCES else []
+    found: dict[str, Any] = {}
+    if name not in GIVEN_BY_PATH:
+        found = vars(_list_one(name, root))
+        known = cls().known
+        found["shape"] = known and list(known[1])
+    recipes = [
+        recipe
+        for recipe in config.recipe_names()
+        if config.read_recipe(recipe).tables["data"]["name"] == name
+    ]
+    about = inspect.cleandoc(cls.__doc__ or "")
+    return (
+        {"dataset": name}
+        | found
+        | {
+            "about": about,
+            "files": files,
+            "settings": described(cls),
+            "recipes": recipes,
+        }
+    )
 
 
 def fetch(name: str, root: Path | None = None) -> Fetched:

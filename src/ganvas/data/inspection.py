@@ -13,11 +13,13 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from ganvas import config
 from ganvas.config import Preprocess
 from ganvas.data import prepare
 from ganvas.data.catalogue import open_dataset
 from ganvas.data.datasets import Folder
 from ganvas.data.pictures import Broken
+from ganvas.data.suggestion import CHOICES, Suggestion, suggest
 from ganvas.errors import RunError, UsageError
 from ganvas.pixels import fingerprint, resize, to_channels
 from ganvas.protocols import Dataset, RawImages
@@ -79,6 +81,8 @@ class Inspection:
     """What is worth a look before training, a line each."""
     fingerprint: str
     """SHA-256 of shapes and pixels."""
+    suggestion: Suggestion
+    """The command that fits, and why."""
     sheet: Array
     """uint8 (C, H, W): samples drawn evenly over the classes, a column a class."""
 
@@ -137,7 +141,24 @@ def inspect(
         duplicates=groups,
         warnings=tuple(_warnings(total, sizes, counts, classes, groups, broken)),
         fingerprint=_fingerprint(images),
+        suggestion=_suggestion(str(what), total, sizes, counts, bool(broken)),
         sheet=_sheet(raw),
+    )
+
+
+def _suggestion(
+    what: str, total: int, sizes: Counter[str], channels: Counter[int], broken: bool
+) -> Suggestion:
+    height, width = (int(side) for side in sizes.most_common(1)[0][0].split("x"))
+    recipes = {choice.recipe: config.read_recipe(choice.recipe).tables for choice in CHOICES}
+    return suggest(
+        what,
+        total,
+        (height, width),
+        grey=set(channels) <= {1, 2},
+        of_one_size=len(sizes) == 1,
+        broken=broken,
+        batch_sizes={name: tables["train"]["batch_size"] for name, tables in recipes.items()},
     )
 
 

@@ -87,7 +87,7 @@ def evaluate(
         raise UsageError("--pairs: found without memorisation; add it to --metrics")
     root = Path(data_root) if data_root else None
     folder = _run_folder(Path(what))
-    run = config.load(folder.config) if folder.config.is_file() else None
+    run = config.load(folder.config, to_train=False) if folder.config.is_file() else None
     made = _open(what)
     if data is None and run is None:
         raise UsageError(f"--data: '{what}' does not say what to compare with; name a data set")

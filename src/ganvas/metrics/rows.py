@@ -73,10 +73,13 @@ class Row:
     """Steps after which the generator was saved."""
     picture: str
     """The picture that goes with the numbers, if there is one."""
+    what: str = ""
+    """What was measured, as it was given; not kept in a run folder, which may be moved."""
 
     def as_json(self) -> dict[str, Any]:
         """The row for JSON: what is not finite becomes null."""
-        return {key: _finite(value) for key, value in dataclasses.asdict(self).items()}
+        found = {key: _finite(value) for key, value in dataclasses.asdict(self).items()}
+        return found if self.what else {key: found[key] for key in found if key != "what"}
 
     @classmethod
     def of_json(cls, found: Mapping[str, Any]) -> Row:

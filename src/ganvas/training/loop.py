@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -27,6 +29,10 @@ from ganvas.training.watchdog import Alarm, check_losses
 
 STATUS_SECONDS: Final = 2.0
 """Least time between two looks at the run in its status.json."""
+GLANCE_SECONDS: Final = 5.0
+"""Time after which a user hears of a run whose log lines are further apart."""
+FIRST_GLANCE: Final = 2
+"""Steps, and seconds, after which that is so for the first time, with a first forecast."""
 
 
 @dataclass(frozen=True)
@@ -71,16 +77,13 @@ def fit(
     hooks = hooks or Hooks()
     begun = hooks.clock()
     device = device_of(run.train.device)
-    with tuned_process(device), own_randomness(device):
+    with tuned_process(device), own_randomness(device), _in_words(run):
         session = open_session(run, folder, reporter, device, data_root, resume, checkpoint)
         try:
             return _train(session, _ending(session, hooks, begun), reporter, hooks)
         except BaseException as error:
-            failure = _in_words(run, error)
-            records.write_status(session, "failed", reason=str(failure))
-            if failure is error:
-                raise
-            raise failure from error
+            records.write_status(session, "failed", reason=str(_worded(run, error)))
+            raise
         finally:
             reporter.stop()
             session.events.close()
@@ -94,13 +97,14 @@ def _train(session: Session, ending: Ending, reporter: Reporter, hooks: Hooks) -
         lengths.steps(period)
         for period in (run.output.log, run.output.sample, run.output.checkpoint)
     )
-    reporter.start(_headline(session, ending.total), state.step, ending.total)
+    last = ending.over()
+    reporter.start(_headline(session, ending.total, last), state.step, ending.total)
     if run.train.cuda_graphs and (reason := obstacle(run)):
         reporter.warn(reason)
     began = clock() - state.seconds
-    told = -math.inf
+    told, shown = -math.inf, began + state.seconds - GLANCE_SECONDS + FIRST_GLANCE
+    first_step = state.step
     alarms: list[Alarm] = []
-    last = ending.over()
 
     with signals() as stopped:
         while not last and not stopped.is_set():
@@ -113,14 +117,21 @@ def _train(session: Session, ending: Ending, reporter: Reporter, hooks: Hooks) -
             due = clock()
             if due - told >= STATUS_SECONDS:
                 records.write_status(session, "running", ending.total)
+                reporter.tick(state.step)
                 told = due
-            if state.step % log_every == 0 or last:
+            logs = state.step % log_every == 0 or last
+            silent = state.step < first_step + FIRST_GLANCE or due - shown < GLANCE_SECONDS
+            if not logs and not silent:
+                wait_for(state.device)
+                line = records.glance(session, clock() - began)
+                _tell(session, ending, reporter, line)
+                shown = due
+            if logs:
                 wait_for(state.device)
                 with hooks.span("log"):
                     line = records.write_log(session, clock() - began)
-                if (fits := ending.forecast()) is not None:
-                    reporter.say(_fitting(session, fits))
-                reporter.line(line, ending.total, monitor.note)
+                _tell(session, ending, reporter, line)
+                shown = due
                 alarms += check_losses(run.watchdog, line, state.memory)
             if state.step % sample_every == 0 or last:
                 with hooks.span("sample"):
@@ -144,6 +155,8 @@ def _train(session: Session, ending: Ending, reporter: Reporter, hooks: Hooks) -
 
         # end in order: the state first, the pictures next
         reporter.stop()
+        if stopped.is_set() and not last:
+            reporter.say(f"stopping at step {state.step:,}, saving; Ctrl-C again ends it at once")
         state.seconds = clock() - began
         if not last and not alarms:
             records.write_checkpoint(session)
@@ -186,7 +199,18 @@ def _ending(session: Session, hooks: Hooks, begun: float) -> Ending:
 # What the user is told
 
 
-def _in_words(run: Run, error: BaseException) -> BaseException:
+@contextmanager
+def _in_words(run: Run) -> Iterator[None]:
+    try:
+        yield
+    except BaseException as error:
+        failure = _worded(run, error)
+        if failure is error:
+            raise
+        raise failure from error
+
+
+def _worded(run: Run, error: BaseException) -> BaseException:
     """What ends a run, as a RunError where there is no memory left; otherwise as it is."""
     is_memory = isinstance(error, torch.OutOfMemoryError | MemoryError)
     if type(error) is RuntimeError and "alloc" in str(error):
@@ -197,11 +221,13 @@ def _in_words(run: Run, error: BaseException) -> BaseException:
     return RunError(f"out of memory: {reason}; lower --batch-size, which is {run.train.batch_size}")
 
 
-def _headline(session: Session, total: int | None) -> str:
+def _headline(session: Session, total: int | None, finished: bool) -> str:
     run, state = session.run, session.state
     channels, height, width = session.data.shape
     steps = f"{run.train.length} in steps" if total is None else f"{total:,} steps"
     start = f"from step {state.step:,} " if state.step else ""
+    if finished:
+        return f"{run.recipe}: finished at step {state.step:,} already, in {session.folder.path}"
     headline = (
         f"{run.recipe}: {len(session.data):,} images {height}x{width}x{channels}, "
         f"{steps} of {session.lengths.images_per_step} images {start}"
@@ -209,6 +235,12 @@ def _headline(session: Session, total: int | None) -> str:
         f"in {session.folder.path}"
     )
     return "\n".join(filter(None, (headline, session.evaluation.plan.about)))
+
+
+def _tell(session: Session, ending: Ending, reporter: Reporter, line: Mapping[str, float]) -> None:
+    if (fits := ending.forecast()) is not None:
+        reporter.say(_fitting(session, fits))
+    reporter.line(line, ending.total, session.evaluation.note)
 
 
 def _fitting(session: Session, total: int) -> str:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 from typer import Argument, Option
 
 from ganvas.errors import UsageError
+from ganvas.verbs.imports import Imports, import_given, settings_file, with_components
 from ganvas.verbs.signatures import verb
 
 if TYPE_CHECKING:
@@ -33,6 +34,7 @@ def sample(
     walk: Annotated[
         Path | str | None, Option(help="GIF of a round trip through latent space, 60 frames.")
     ] = None,
+    imports: Imports = None,
 ) -> "Pixels":
     """Make images with a trained generator.
 
@@ -58,7 +60,8 @@ def sample(
     from ganvas.generator import load
     from ganvas.images import scale_for, to_pillow, write_gif, write_png
 
-    generator = load(what)
+    import_given(imports)
+    generator = with_components(settings_file(what), lambda: load(what))
     made = generator.sample(num, seed)
     if grid is not None:
         _write_grid(Path(grid), made)
