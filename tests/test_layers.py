@@ -15,7 +15,18 @@ import ganvas
 SOURCE = Path(ganvas.__file__).parent
 
 FLOORS = (
-    ("errors", "files", "seeds", "components", "registry", "pixels", "images", "batch", "protocols"),
+    (
+        "errors",
+        "files",
+        "seeds",
+        "components",
+        "registry",
+        "pixels",
+        "images",
+        "batch",
+        "notebook",
+        "protocols",
+    ),
     ("config", "rundir"),
     ("data", "models", "losses", "latents", "augment", "schedules", "metrics"),
     ("generator", "metrics.reference", "metrics.rows", "metrics.words", "metrics.evaluate"),
@@ -170,7 +181,11 @@ def test_there_is_no_circle() -> None:
 
 @pytest.mark.parametrize(
     "module",
-    [m for m in MODULES if ROWS[home(m)] <= 1 and home(m) not in ("batch", "images", "pixels")],
+    [
+        m
+        for m in MODULES
+        if ROWS[home(m)] <= 1 and home(m) not in ("batch", "images", "pixels", "notebook")
+    ],
 )
 def test_the_base_does_without_torch(module: str) -> None:
     external = {name.partition(".")[0] for name in imports(MODULES[module].read_text())}

@@ -101,7 +101,7 @@ def test_a_command_has_the_options_of_its_function(verb: str) -> None:
 
 
 def test_every_command_prints_json_on_request() -> None:
-    assert set(commands()) == {*VERBS, "data list", "data fetch", "data inspect"}
+    assert set(commands()) == {*VERBS, "data list", "data show", "data fetch", "data inspect"}
     assert all("as_json" in options for options in commands().values())
 
 

@@ -99,9 +99,12 @@ class Registry:
         """
         if self._imported or name in self._classes or adds_components():
             return
-        known = self.names_in_source() | set(self._classes)
-        if name not in known:
+        if name not in (known := self.names_known()):
             raise self._unknown(name, known)
+
+    def names_known(self) -> list[str]:
+        """The names that are known so far, and those in the package's source; as for `names`."""
+        return sorted(self.names_in_source() | set(self._classes))
 
     def names_in_source(self) -> set[str]:
         """The names in the package's source."""

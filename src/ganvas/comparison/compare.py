@@ -8,8 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from PIL import Image
+
 from ganvas.comparison.groups import Group, differences, group_runs
 from ganvas.comparison.page import render
+from ganvas.comparison.pictures import as_html, curves, sheets
 from ganvas.comparison.remarks import remarks
 from ganvas.comparison.runs import RunRecord, read_runs
 from ganvas.comparison.spread import Difference, number_text, welch
@@ -72,6 +75,23 @@ class Comparison:
     def environment(self) -> dict[str, list[str]]:
         """The facts of env.json in which runs differ, with the value of each run."""
         return differences([run.environment for run in self.runs])
+
+    def __repr__(self) -> str:
+        return (
+            f"Comparison({len(self.runs)} runs in {len(self.groups)} groups: "
+            f"{', '.join(group.name for group in self.groups)}; {len(self.columns)} columns)"
+        )
+
+    def _repr_html_(self) -> str:
+        return as_html(self.groups, self.columns)
+
+    def plot(self) -> Image.Image:
+        """Every measured value over the images seen, a panel each, a colour a group."""
+        return curves(self.groups, self.columns)
+
+    def sheet(self) -> Image.Image:
+        """The newest sample sheet of each run; UsageError if no run has one."""
+        return sheets(self.groups)
 
     def as_json(self) -> dict[str, Any]:
         return {

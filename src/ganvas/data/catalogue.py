@@ -5,19 +5,17 @@ from __future__ import annotations
 import inspect
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Any, Literal
 
 from ganvas import config
 from ganvas.data import mnist_classes
 from ganvas.data.datasets import NPZ, Folder
 from ganvas.data.download import find, obtain, read, state
+from ganvas.data.names import GIVEN_BY_PATH, no_data
 from ganvas.data.sources import SOURCES
 from ganvas.errors import UsageError
 from ganvas.protocols import Dataset
-from ganvas.registry import DATASETS, closest, described
-
-GIVEN_BY_PATH: Final = ("folder", "npz")
-"""Data sets that are the user's own files, so that there is nothing to list or to fetch."""
+from ganvas.registry import DATASETS, described, settings
 
 Status = Literal[
     "verified", "unverified", "missing", "corrupt", "embedded", "drawn on first use"
@@ -75,7 +73,8 @@ def show(name: str, root: Path | None = None) -> dict[str, Any]:
     found: dict[str, Any] = {}
     if name not in GIVEN_BY_PATH:
         found = vars(_list_one(name, root))
-        known = cls().known
+        complete = not any(field.is_required() for field in settings(cls).values())
+        known = cls().known if complete else None
         found["shape"] = known and list(known[1])
     recipes = [
         recipe
@@ -135,11 +134,7 @@ def open_dataset(what: str | Path, skip_broken: bool = False) -> Dataset:
         return Folder(path=name, skip_broken=skip_broken)
     if path.suffix == ".npz" and path.is_file():
         return NPZ(path=name)
-    known = [known for known in DATASETS.names() if known not in GIVEN_BY_PATH]
-    raise UsageError(
-        f"--data: found '{name}'; allowed: a data set ({closest(name, known)}), a folder of "
-        "pictures or an .npz file"
-    )
+    raise no_data(what, DATASETS.names())
 
 
 def _list_one(name: str, root: Path | None) -> Listing:

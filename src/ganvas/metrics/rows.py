@@ -7,10 +7,12 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Final
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
 from ganvas.config import Preprocess
 from ganvas.metrics import features as extraction
@@ -27,9 +29,13 @@ from ganvas.metrics.measures import (
 )
 from ganvas.metrics.measures import floor as floor_of
 from ganvas.metrics.neighbours import Memory
+from ganvas.notebook import html, picture_at, plotted
 from ganvas.pixels import ImageSet, Pixels, fingerprint
 from ganvas.protocols import Dataset, Split
 from ganvas.registry import DATASETS, METRICS
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 TRIAL: Final = 64
 """Real images on which it is found out whether a metric can be measured."""
@@ -75,6 +81,52 @@ class Row:
     """The picture that goes with the numbers, if there is one."""
     what: str = ""
     """What was measured, as it was given; not kept in a run folder, which may be moved."""
+
+    @property
+    def short(self) -> str:
+        """'fd2k distance 62.1 (60 to 64.2), real images 11.5', or why it was not measured."""
+        if not self.values:
+            return f"{self.metric} not measured: {self.reason}"
+        parts = []
+        for key, value in self.values.items():
+            interval = self.intervals.get(key)
+            between = f" ({interval[0]:.3g} to {interval[1]:.3g})" if interval else ""
+            floor = f", real images {self.floor[key]:.3g}" if key in self.floor else ""
+            parts.append(f"{key} {value:.3g}{between}{floor}")
+        return f"{self.metric} {'; '.join(parts)}"
+
+    def __repr__(self) -> str:
+        of = f"{self.what}: " if self.what else ""
+        return f"Row({of}{self.short}; {self.data} {self.split})"
+
+    def _repr_html_(self) -> str:
+        rows = [
+            (key, f"{value:.4g}", _between(self.intervals.get(key)), _text(self.floor.get(key)))
+            for key, value in self.values.items()
+        ]
+        title = f"{self.metric}, {self.data} {self.split}, features {self.extractor}"
+        head = ("value", "", "95 % interval", "real images")
+        return html(title, head, rows or [(self.reason, "", "", "")])
+
+    def plot(self) -> Image.Image:
+        """Its values with their intervals, and what real images have, a panel each."""
+
+        def draw(figure: Figure) -> None:
+            panels = figure.subplots(1, max(1, len(self.values)), squeeze=False)[0]
+            for axes, (key, value) in zip(panels, self.values.items(), strict=False):
+                low, high = self.intervals.get(key, (value, value))
+                axes.vlines(0, low, high)
+                axes.plot([0], [value], "o")
+                if key in self.floor:
+                    axes.axhline(self.floor[key], linestyle=":", color="black")
+                axes.set(title=f"{self.metric}\n{key}", xticks=[])
+            figure.supxlabel("dotted: real images", fontsize=8)
+
+        return plotted(draw, 2.0 * max(1, len(self.values)), 2.6)
+
+    def sheet(self) -> Image.Image:
+        """The picture that goes with the numbers; UsageError if there is none."""
+        return picture_at(Path(self.picture), f"picture of {self.metric}")
 
     def as_json(self) -> dict[str, Any]:
         """The row for JSON: what is not finite becomes null."""
@@ -222,6 +274,14 @@ def _resizing(preprocess: Preprocess, extractor: Extractor, name: str, images: P
 
 def some(of: ImageSet, rows: NDArray[np.int64]) -> ImageSet:
     return ImageSet(of.images[rows], None if of.labels is None else of.labels[rows], of.classes)
+
+
+def _text(value: float | None) -> str:
+    return "" if value is None else f"{value:.4g}"
+
+
+def _between(interval: tuple[float, float] | None) -> str:
+    return f"{interval[0]:.4g} to {interval[1]:.4g}" if interval else ""
 
 
 def _finite(value: Any) -> Any:

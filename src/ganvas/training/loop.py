@@ -10,10 +10,12 @@ from pathlib import Path
 from typing import Final
 
 import torch
+from PIL import Image
 
 from ganvas.config import Run
 from ganvas.errors import RunError
 from ganvas.metrics.rows import Row
+from ganvas.notebook import html, picture_at
 from ganvas.rundir import RunFolder
 from ganvas.training import records
 from ganvas.training.compute.device import device_of, own_randomness, wait_for
@@ -53,6 +55,34 @@ class Trained:
     """The evaluation of the best generator, which is in the folder `best`."""
     evaluation_seconds: float = 0.0
     """What evaluations took besides, over all sittings."""
+
+    def __repr__(self) -> str:
+        measured = "".join(f"; {row.short}" for row in self.last)
+        return (
+            f"Trained('{self.folder}', {'finished' if self.finished else 'stopped'} after "
+            f"{self.steps:,} steps, {self.images:,} images, {self.seconds:,.0f} s{measured})"
+        )
+
+    def _repr_html_(self) -> str:
+        rows: list[tuple[str, object]] = [
+            ("state", "finished" if self.finished else "stopped"),
+            ("steps", f"{self.steps:,}"),
+            ("images", f"{self.images:,}"),
+            ("seconds", f"{self.seconds:,.1f}"),
+            *(("last", row.short) for row in self.last),
+            *(("best", row.short) for row in self.best),
+        ]
+        sheet = self.sheet() if RunFolder(self.folder).samples() else None
+        return html(str(self.folder), (), rows, picture=sheet)
+
+    def plot(self) -> Image.Image:
+        """The curves of losses.png; UsageError if there are none."""
+        return picture_at(RunFolder(self.folder).losses, "picture of the losses")
+
+    def sheet(self) -> Image.Image:
+        """The newest sample sheet; UsageError if there is none."""
+        folder = RunFolder(self.folder)
+        return picture_at([folder.path / "samples", *folder.samples()][-1], "sample sheet")
 
 
 def fit(

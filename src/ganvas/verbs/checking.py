@@ -83,7 +83,8 @@ def _check_outdir(outdir: Path) -> None:
 
 def _missing(run: "Run", root: Path | None) -> Iterator[str]:
     """A remark if files of the run's data set would be fetched; UsageError if they are damaged."""
-    from ganvas.data.catalogue import GIVEN_BY_PATH, show
+    from ganvas.data.catalogue import show
+    from ganvas.data.names import GIVEN_BY_PATH
     from ganvas.registry import DATASETS
 
     name = DATASETS.name_of(run.data)

@@ -95,10 +95,14 @@ def inspect(
         RunError: a file is nowhere to be found, or the sheet cannot be written.
     """
     from ganvas import config
+    from ganvas.data.names import refuse_early
+
+    import_given(imports)
+    refuse_early(what)
+
     from ganvas.data import inspection
     from ganvas.images import scale_for, write_png
 
-    import_given(imports)
     preprocess = None  # the images as they are
     if image_size is not None:
         preprocess = config.component("preprocess", {"image_size": image_size})

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from typer import Argument, Option
 
+from ganvas.data.names import refuse_early
 from ganvas.errors import UsageError
 from ganvas.verbs import completion
 from ganvas.verbs.imports import Imports, import_given, settings_file, with_components
@@ -72,6 +73,9 @@ def evaluate(
     """
     if num < 2:
         raise UsageError(f"--num: found {num}; allowed: 2 or more")
+    if data is not None:
+        import_given(imports)
+        refuse_early(data)
     given = [what] if isinstance(what, str | Path) else list(what)
     chosen = [one for each in given for one in _meant_by(each)]
     if len(chosen) > 1 and pairs is not None:

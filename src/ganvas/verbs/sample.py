@@ -54,6 +54,10 @@ def sample(
     ):
         if path is not None and Path(path).suffix.lower() != suffix:
             raise UsageError(f"--{option}: found '{path}'; allowed: a file name ending in {suffix}")
+    if num < 1:
+        raise UsageError(f"--num: found {num}; allowed: 1 or more")
+    if not Path(what).exists():
+        raise UsageError(f"'{what}' does not exist; allowed: a run folder or a saved generator")
     if folder is not None and Path(folder).exists() and not _is_empty(Path(folder)):
         raise UsageError(f"--folder: '{folder}' is not empty; name a new folder")
 

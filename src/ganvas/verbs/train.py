@@ -261,8 +261,12 @@ def _flag(name: str) -> str:
 
 
 def _data_table(what: str) -> dict[str, Any]:
-    from ganvas.data.catalogue import open_dataset
+    from ganvas.data.names import refuse_early
     from ganvas.registry import DATASETS
+
+    refuse_early(what)
+
+    from ganvas.data.catalogue import open_dataset
 
     dataset = open_dataset(what)
     path = {"path": str(Path(what).resolve())} if hasattr(dataset, "path") else {}

@@ -1,0 +1,73 @@
+"""A comparison in a notebook: a table, curves, sheets."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Final
+
+from PIL import Image
+
+from ganvas.comparison.groups import Group
+from ganvas.comparison.panels import style_of
+from ganvas.comparison.table import Column
+from ganvas.errors import UsageError
+from ganvas.notebook import beside, html, picture_at, plotted
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+SIDE: Final = 300
+"""The largest width and height of a sheet, in pixels."""
+
+
+def as_html(groups: Sequence[Group], columns: Sequence[Column]) -> str:
+    """Mean and spread of each group."""
+    head = ["group", *(column.label for column in columns)]
+    rows = [
+        [group.name, *(column.text(i, len(group.counted)) for column in columns)]
+        for i, group in enumerate(groups)
+    ]
+    real = ["real images", *(column.floor_text for column in columns)]
+    return html("", head, [*rows, *([real] if any(real[1:]) else [])])
+
+
+def curves(groups: Sequence[Group], columns: Sequence[Column]) -> Image.Image:
+    """The measurements of all runs over the images seen."""
+    shown = [column for column in columns if column.is_metric and column.which == "last"]
+
+    def draw(figure: Figure) -> None:
+        panels = figure.subplots(1, max(1, len(shown)), squeeze=False)[0]
+        for axes, column in zip(panels, shown, strict=False):
+            for i, group in enumerate(groups):
+                label: str | None = group.name
+                for run in group.runs:
+                    points = [
+                        (point.images, point.value)
+                        for point in column.curves.get(run.path, [])
+                        if point.images is not None
+                    ]
+                    if points:
+                        x, y = zip(*points, strict=True)
+                        axes.plot(x, y, marker=".", color=style_of(i).colour, label=label)
+                        label = None
+            for value in column.floor:
+                axes.axhline(value, linestyle=":", color="black")
+            axes.set(title=column.label, xlabel="real images seen")
+            if axes.get_legend_handles_labels()[1]:
+                axes.legend(fontsize=7)
+
+    return plotted(draw, 3.6 * max(1, len(shown)), 3.0)
+
+
+def sheets(groups: Sequence[Group]) -> Image.Image:
+    """The runs' newest sheets, in the order of the groups."""
+    found = []
+    for group in groups:
+        for run in group.runs:
+            for path in run.folder.samples()[-1:]:
+                picture = picture_at(path, "sample sheet").convert("RGB")
+                picture.thumbnail((SIDE, SIDE))
+                found.append(picture)
+    if not found:
+        raise UsageError("no run has a sample sheet")
+    return beside(found)
