@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
@@ -39,7 +40,6 @@ def curves(groups: Sequence[Group], columns: Sequence[Column]) -> Image.Image:
         panels = figure.subplots(1, max(1, len(shown)), squeeze=False)[0]
         for axes, column in zip(panels, shown, strict=False):
             for i, group in enumerate(groups):
-                label: str | None = group.name
                 for run in group.runs:
                     points = [
                         (point.images, point.value)
@@ -48,15 +48,16 @@ def curves(groups: Sequence[Group], columns: Sequence[Column]) -> Image.Image:
                     ]
                     if points:
                         x, y = zip(*points, strict=True)
-                        axes.plot(x, y, marker=".", color=style_of(i).colour, label=label)
-                        label = None
+                        axes.plot(x, y, marker=".", color=style_of(i).colour, gid=group.name)
             for value in column.floor:
                 axes.axhline(value, linestyle=":", color="black")
             axes.set(title=column.label, xlabel="real images seen")
-            if axes.get_legend_handles_labels()[1]:
-                axes.legend(fontsize=7)
+            axes.locator_params(nbins=4)
+        lines = {line.get_gid(): line for axes in panels for line in axes.lines if line.get_gid()}
+        names = [textwrap.shorten(str(name), 90, placeholder=" …") for name in lines]
+        figure.legend(list(lines.values()), names, loc="outside lower left", fontsize=8)
 
-    return plotted(draw, 3.6 * max(1, len(shown)), 3.0)
+    return plotted(draw, 3.0 * max(2, len(shown)), 3.0 + 0.2 * len(groups))
 
 
 def sheets(groups: Sequence[Group]) -> Image.Image:
