@@ -80,7 +80,7 @@ class Row:
     picture: str
     """The picture that goes with the numbers, if there is one."""
     what: str = ""
-    """What was measured, as it was given; not kept in a run folder, which may be moved."""
+    """What was measured, where it was one of several; not kept in a run folder, which may move."""
 
     @property
     def short(self) -> str:

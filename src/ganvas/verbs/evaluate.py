@@ -65,7 +65,7 @@ def evaluate(
     one after the other; runs in a folder or a pattern that have no generator yet are passed over.
 
     Returns:
-        A row a metric, of each thing that was measured; `row.what` says of which.
+        A row a metric; of several things, each row says in `what` of which it is.
 
     Raises:
         UsageError: images or options are wrong, or a metric asked for cannot be measured.
@@ -105,7 +105,8 @@ def evaluate(
     rows = []
     for one in chosen:
         found = with_components(settings_file(one), lambda one=one: measured(one))  # type: ignore[misc]
-        rows += [dataclasses.replace(row, what=str(one)) for row in found]
+        several = len(chosen) > 1
+        rows += [dataclasses.replace(row, what=str(one)) if several else row for row in found]
     return rows
 
 
