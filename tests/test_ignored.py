@@ -21,7 +21,11 @@ from ganvas import config
             {"evaluate.metrics": "none", "evaluate.best": "fd", "evaluate.features": "random"},
             ["evaluate.best", "evaluate.features"],
         ),
-        ("quickstart", {"evaluate.metrics": "none", "evaluate.every": "1 epoch"}, ["evaluate.every"]),
+        (
+            "quickstart",
+            {"evaluate.metrics": "none", "evaluate.every": "1 epoch"},
+            ["evaluate.every"],
+        ),
         ("quickstart", {"train.drop_last": False}, []),
         (
             "quickstart",
@@ -38,7 +42,7 @@ from ganvas import config
         ("mnist-classes", {"loss.d_scale": 0.5}, ["loss.d_scale"]),
         ("modelzoo-vanilla-as-coded", {"loss.d_scale": 0.25}, ["loss.d_scale"]),
     ],
-)  # fmt: skip
+)
 def test_what_has_no_effect(recipe: str, settings: dict[str, Any], keys: list[str]) -> None:
     lines = config.ignored(ganvas.resolve(recipe, settings=settings))
     assert [line.partition(" = ")[0] for line in lines] == keys
