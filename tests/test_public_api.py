@@ -52,6 +52,16 @@ def test_unknown_names_are_refused() -> None:
         "from ganvas import cli; sys.argv = ['ganvas', 'train', '--set', 'seed']; run(cli.main, 2)",
         "from ganvas import cli; sys.argv = ['ganvas', 'train', '--epochs', '0']; run(cli.main, 2)",
         "from ganvas import cli; sys.argv = ['ganvas', 'train', '--resume', 'x']; run(cli.main, 2)",
+        "from ganvas import cli; sys.argv = ['ganvas', 'train', '--set', 'loss.name=hing']; "
+        "run(cli.main, 2)",
+        "from ganvas import cli; sys.argv = ['ganvas', 'train', '--data', 'x.npz']; "
+        "run(cli.main, 2)",
+        "from ganvas import cli; sys.argv = ['ganvas', 'sample', 'nowhere']; run(cli.main, 2)",
+        "from ganvas import cli; sys.argv = ['ganvas', 'evaluate', 'nowhere']; run(cli.main, 2)",
+        "from ganvas import cli; sys.argv = ['ganvas', 'evaluate', '.', '--data', 'minst']; "
+        "run(cli.main, 2)",
+        "from ganvas import cli; sys.argv = ['ganvas', 'data', 'inspect', 'a.npz']; "
+        "run(cli.main, 2)",
     ],
 )
 def test_light_uses_load_neither_torch_nor_numpy(code: str) -> None:
