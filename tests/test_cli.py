@@ -15,6 +15,7 @@ import pytest
 
 import ganvas
 from ganvas import config
+from ganvas.images import write_png
 
 Cli = Callable[..., Any]
 
@@ -138,7 +139,7 @@ def test_python_m_ganvas_is_the_same_program() -> None:
         (["train", "--set", "seed"], ["--set: found 'seed'", "section.setting=value"]),
         (["train", "--set", "train.order=random"], ["train.order: found 'random'", "shuffled"]),
         (["train", "--data", "minst"], ["--data: found 'minst'", "mnist"]),
-        (["train", "--data", "nowhere.npz"], ["--data: found 'nowhere.npz'"]),
+        (["train", "--data", "nowhere.npz"], ["--data: 'nowhere.npz' does not exist"]),
         (["train", "--skip-broken"], ["unknown setting 'data.skip_broken'"]),
         (["train", "--data-root", "nowhere", "modelzoo-vanilla"], ["--data-root: 'nowhere'"]),
         (["train", "--encoding-dims", "0"], ["latent.dims: found 0"]),
@@ -266,6 +267,60 @@ def test_a_bug_is_one_line_too_and_debug_shows_where(
     assert debugged.code == 1 and "Traceback" in debugged.err
 
 
+def test_a_device_that_is_not_there_is_told_those_that_are(
+    cli: Cli, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import torch
+
+    monkeypatch.setattr(torch.accelerator, "current_accelerator", lambda **_: None)
+    line = one_line(cli("train", "--device", "toaster"))
+    assert line.endswith("which this machine does not have; allowed: auto, cpu\n")
+    there = torch.device("mps")
+    monkeypatch.setattr(torch.accelerator, "current_accelerator", lambda **_: there)
+    assert one_line(cli("train", "--device", "toaster")).endswith("allowed: auto, cpu, mps\n")
+
+
+def test_names_from_elsewhere_cannot_move_the_cursor(cli: Cli, tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    for name in ("one\x1b[31m", "two\x07"):
+        for i in range(3):
+            write_png(
+                tmp_path / "mine" / name / f"{i}.png", rng.integers(0, 256, (1, 9, 9), np.uint8)
+            )
+    result = cli("data", "inspect", "mine")
+    assert "one\\x1b[31m: 3" in result.out and "two\\x07: 3" in result.out
+    errors = (cli("sample", "no\x1b[31mwhere"), cli("show", "\x1b]0;title\x07.toml"))
+    for text in (result.out, *(one_line(error) for error in errors)):
+        assert text.replace("\n", "").isprintable()
+
+
+def test_a_name_that_is_not_utf8(cli: Cli, tmp_path: Path) -> None:
+    name = os.fsdecode(b"\xff\xfe")
+    assert "'\\xff\\xfe' does not exist" in one_line(cli("sample", name))
+
+
+def test_a_very_long_name_leaves_a_line_that_can_be_read(cli: Cli) -> None:
+    line = one_line(cli("show", "x" * 5_000))
+    assert len(line) < 2_100 and line.startswith("ganvas: unknown name 'xxx") and " … " in line
+
+
+# Data
+
+
+def test_data_show(cli: Cli) -> None:
+    found = json.loads(cli("data", "show", "mnist", "--json").out)
+    assert found["shape"] == [1, 28, 28] and found["status"] == "missing"
+    assert len(found["files"]) == 4 and len(found["files"][0]["sha256"]) == 64
+    assert "modelzoo-vanilla" in found["recipes"] and "quickstart" not in found["recipes"]
+    text = cli("data", "show", "mnist").out
+    assert "28x28, 1 channel" in text and text.endswith("fetch it: ganvas data fetch mnist\n")
+    text = cli("data", "show", "alphabet").out
+    assert "size" in text and "settings" in text and "fetch it" not in text
+    assert "path" in cli("data", "show", "folder").out
+    assert "did you mean mnist" in one_line(cli("data", "show", "minst"))
+    assert ganvas.data.show("digits")["num_images"] == 1797
+
+
 # Train
 
 
@@ -275,7 +330,8 @@ def test_the_model_zoos_command_line(cli: Cli, tmp_path: Path) -> None:
         "train", "modelzoo-vanilla", "--epochs=1", "--learning_rate=0.0001", "--beta_1=0.4",
         "--batch_size=32", "--encoding_dims=64", "--outdir", "DIR", "--dry-run",
     )  # fmt: skip
-    assert (result.code, result.err) == (0, "")
+    assert result.code == 0
+    assert result.err.startswith("note: mnist is not all there (train-images-idx3-ubyte.gz")
     (tmp_path / "x.toml").write_text(result.out)
     run = config.load(tmp_path / "x.toml")
     base = config.build(config.read_recipe("modelzoo-vanilla").tables)
@@ -376,7 +432,7 @@ def test_json_of_a_comparison_leaves_no_page(cli: Cli, tiny_run: Path, tmp_path:
 
 
 def test_data_may_be_a_file_and_first_is_the_data_sets_own(cli: Cli, tiny_npz: Path) -> None:
-    result = cli("train", "cs231n-vanilla", "--data", tiny_npz, "--dry-run")
+    result = cli("train", "cs231n-vanilla", "--data", tiny_npz, "--batch-size", 64, "--dry-run")
     assert result.code == 0
     assert f'path = "{tiny_npz}"' in result.out
     assert "first = 50000" not in result.out

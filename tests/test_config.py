@@ -588,3 +588,45 @@ def test_too_little_data_is_said(
 def test_a_short_batch_is_enough_where_it_is_kept() -> None:
     run = recipe("cs231n-vanilla", ("train.drop_last", False))
     assert Lengths.of(run, 127).steps_per_epoch == 1
+
+
+def test_tables_may_stand_in_any_order(tmp_path: Path) -> None:
+    """TOML lets the parts of a table lie apart; each setting keeps its reason."""
+    file = tmp_path / "mine.toml"
+    file.write_text(
+        'extends = "quickstart"\n'
+        "[optim.generator]\nbeta_1 = 0.25  # one\n"
+        "[train]\nbatch_size = 16  # two\n"
+        "[optim.discriminator]\nbeta_1 = 0.75  # three\n"
+        "[output]\ntags = { samples = 'x' }  # four\n"
+    )
+    recipe = config.read_recipe(str(file))
+    run = config.build(recipe.tables)
+    assert (run.optim.generator.beta_1, run.optim.discriminator.beta_1) == (0.25, 0.75)
+    mine = {key: reason for key, reason in recipe.reasons.items() if len(reason) < 6}
+    assert mine == {
+        "optim.generator.beta_1": "one",
+        "train.batch_size": "two",
+        "optim.discriminator.beta_1": "three",
+    }
+
+
+@pytest.mark.parametrize("imports", ["x.py", [1], [""], {"a": "b"}])
+def test_imports_are_a_list_of_names(imports: object) -> None:
+    tables = config.read_recipe("quickstart").tables | {"imports": imports}
+    with pytest.raises(UsageError, match="^imports: found .* allowed: a list of files and modules"):
+        config.build(tables)
+
+
+def test_imports_are_saved_before_the_tables(tmp_path: Path) -> None:
+    run = config.build(config.read_recipe("quickstart").tables | {"imports": ["a", "/b/c.py"]})
+    (tmp_path / "x.toml").write_text(config.save(run))
+    assert config.load(tmp_path / "x.toml") == run and run.imports == ("a", "/b/c.py")
+
+
+def test_a_recipes_imports_add_to_those_it_extends(tmp_path: Path) -> None:
+    (tmp_path / "base.toml").write_text('extends = "quickstart"\nimports = ["a.py", "m"]\n')
+    base = tmp_path / "base.toml"
+    (tmp_path / "mine.toml").write_text(f'extends = "{base}"\nimports = ["b.py", "m"]\n')
+    found = config.read_recipe(str(tmp_path / "mine.toml")).tables["imports"]
+    assert found == [str(tmp_path / "a.py"), "m", str(tmp_path / "b.py")]

@@ -15,7 +15,18 @@ import ganvas
 SOURCE = Path(ganvas.__file__).parent
 
 FLOORS = (
-    ("errors", "files", "seeds", "registry", "pixels", "images", "batch", "protocols"),
+    (
+        "errors",
+        "files",
+        "seeds",
+        "components",
+        "registry",
+        "pixels",
+        "images",
+        "batch",
+        "notebook",
+        "protocols",
+    ),
     ("config", "rundir", "card"),
     ("data", "models", "losses", "latents", "augment", "schedules", "metrics"),
     (
@@ -24,12 +35,13 @@ FLOORS = (
         "metrics.forms",
         "metrics.reference",
         "metrics.rows",
+        "metrics.words",
         "metrics.evaluate",
     ),
     ("training",),
     ("comparison", "exports", "imports", "studio"),
     ("verbs",),
-    ("printing", "cli", "__main__", ""),  # the last is ganvas/__init__.py
+    ("printing", "terminal", "cli", "__main__", ""),  # the last is ganvas/__init__.py
 )
 """From the ground up. A folder's row holds for all in it but modules with rows of their own."""
 ROWS = {row: floor for floor, rows in enumerate(FLOORS) for row in rows}
@@ -177,7 +189,11 @@ def test_there_is_no_circle() -> None:
 
 @pytest.mark.parametrize(
     "module",
-    [m for m in MODULES if ROWS[home(m)] <= 1 and home(m) not in ("batch", "images", "pixels")],
+    [
+        m
+        for m in MODULES
+        if ROWS[home(m)] <= 1 and home(m) not in ("batch", "images", "pixels", "notebook")
+    ],
 )
 def test_the_base_does_without_torch(module: str) -> None:
     external = {name.partition(".")[0] for name in imports(MODULES[module].read_text())}

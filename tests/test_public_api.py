@@ -52,6 +52,16 @@ def test_unknown_names_are_refused() -> None:
         "from ganvas import cli; sys.argv = ['ganvas', 'train', '--set', 'seed']; run(cli.main, 2)",
         "from ganvas import cli; sys.argv = ['ganvas', 'train', '--epochs', '0']; run(cli.main, 2)",
         "from ganvas import cli; sys.argv = ['ganvas', 'train', '--resume', 'x']; run(cli.main, 2)",
+        "from ganvas import cli; sys.argv = ['ganvas', 'train', '--set', 'loss.name=hing']; "
+        "run(cli.main, 2)",
+        "from ganvas import cli; sys.argv = ['ganvas', 'train', '--data', 'x.npz']; "
+        "run(cli.main, 2)",
+        "from ganvas import cli; sys.argv = ['ganvas', 'sample', 'nowhere']; run(cli.main, 2)",
+        "from ganvas import cli; sys.argv = ['ganvas', 'evaluate', 'nowhere']; run(cli.main, 2)",
+        "from ganvas import cli; sys.argv = ['ganvas', 'evaluate', '.', '--data', 'minst']; "
+        "run(cli.main, 2)",
+        "from ganvas import cli; sys.argv = ['ganvas', 'data', 'inspect', 'a.npz']; "
+        "run(cli.main, 2)",
     ],
 )
 def test_light_uses_load_neither_torch_nor_numpy(code: str) -> None:
@@ -101,14 +111,8 @@ def test_a_command_has_the_options_of_its_function(verb: str) -> None:
 
 
 def test_every_command_prints_json_on_request() -> None:
-    assert set(commands()) == {
-        *VERBS,
-        "import",
-        "data list",
-        "data fetch",
-        "data inspect",
-        "data clean",
-    }
+    data = {"data list", "data show", "data fetch", "data inspect", "data clean"}
+    assert set(commands()) == {*VERBS, "import", *data}
     assert all("as_json" in options for options in commands().values())
 
 

@@ -19,7 +19,7 @@ from typing import Annotated, Any, Final, NoReturn
 import typer
 
 import ganvas
-from ganvas.errors import RunError, UsageError
+from ganvas.errors import RunError, UsageError, printable
 from ganvas.verbs import data as data_verbs
 from ganvas.verbs.signatures import for_the_command_line
 
@@ -35,6 +35,10 @@ app = typer.Typer(
 )
 data_app = typer.Typer(context_settings=CONTEXT, rich_markup_mode=None)
 app.add_typer(data_app, name="data")
+
+LONGEST: Final = 2_000
+"""Characters of an error line; of a longer one, with names of thousands of letters, the middle is
+left out."""
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Command = Callable[..., None]
@@ -94,17 +98,19 @@ def train(
     options: dict[str, Any],
     *,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Print the resolved settings and stop.")
+        bool,
+        typer.Option("--dry-run", help="Check everything, print the resolved settings and stop."),
     ] = False,
     as_json: Json = False,
 ) -> None:
     from rich.console import Console
 
     from ganvas import printing
+    from ganvas.verbs import train as verb
 
     if dry_run:
-        del options["outdir"], options["data_root"]
-        printing.settings(ganvas.resolve(**options), as_json)
+        run, remarks = verb.dry_run(**options)
+        printing.settings(run, remarks, as_json)
         return
     result = ganvas.train(**options, progress=Console(stderr=True) if as_json else True)
     printing.trained(result, as_json)
@@ -182,6 +188,14 @@ def data_list(options: dict[str, Any], *, as_json: Json = False) -> None:
     printing.datasets(data_verbs.list_datasets(**options), as_json)
 
 
+@data_app.command("show")
+@takes(data_verbs.show_dataset)
+def data_show(options: dict[str, Any], *, as_json: Json = False) -> None:
+    from ganvas import printing
+
+    printing.dataset(data_verbs.show_dataset(**options), as_json)
+
+
 @data_app.command("fetch")
 @takes(data_verbs.fetch)
 def data_fetch(options: dict[str, Any], *, as_json: Json = False) -> None:
@@ -255,5 +269,8 @@ def fail(message: str, code: int) -> NoReturn:
 
         traceback.print_exc()
     if message:
-        typer.echo("ganvas: " + " ".join(message.split()), err=True)
+        line = " ".join(message.split())
+        if len(line) > LONGEST:
+            line = f"{line[: LONGEST // 2]} … {line[-LONGEST // 2 :]}"
+        typer.echo(f"ganvas: {printable(line)}", err=True)
     sys.exit(code)

@@ -31,6 +31,7 @@ from ganvas.images import to_uint8
 from ganvas.models.fast.switch import use_fast
 from ganvas.pixels import Pixels, Shape
 from ganvas.protocols import Latent, Model, build_generator
+from ganvas.registry import UnknownComponent
 from ganvas.rundir.lines import content_of
 from ganvas.seeds import stream
 
@@ -223,6 +224,8 @@ def save_generator(
         "shape": list(generator.shape),
         "training": training or card.provenance(run, folder),
     }
+    if run.imports:
+        settings["imports"] = list(run.imports)
     if generator.num_classes:
         settings["num_classes"] = generator.num_classes
     weights = save(generator.net.state_dict(), {"images_seen": str(generator.images_seen)})
@@ -274,6 +277,7 @@ def load(what: str | Path) -> Generator:
 
     Raises:
         UsageError: there is no generator, or it is damaged.
+        UnknownComponent: its model or latent is not ganvas's own, and has not been imported.
     """
     if not is_utf8(what):
         named = printable(str(what))
@@ -291,6 +295,8 @@ def load(what: str | Path) -> Generator:
         shape = (channels, height, width)
         with torch.device("meta"):  # shapes only: no memory yet
             net = build_generator(model, shape, latent.dims, num_classes)
+    except UnknownComponent:
+        raise  # one of the user's own, which is not imported
     except KeyError as error:
         raise UsageError(f"'{folder / _CONFIG}' is damaged: it lacks {error}") from None
     except (OSError, ValueError, TypeError, AttributeError, RuntimeError, MemoryError) as error:

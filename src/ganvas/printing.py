@@ -2,20 +2,13 @@
 
 from __future__ import annotations
 
-import json
-import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import typer
-from rich.box import SIMPLE_HEAD
-from rich.console import Console
-from rich.markup import escape
-from rich.table import Table
-
 from ganvas import config
+from ganvas.terminal import as_argument, note, say, say_json, screen_width, table
 
 if TYPE_CHECKING:
     from ganvas.comparison.compare import Comparison
@@ -30,38 +23,38 @@ if TYPE_CHECKING:
     from ganvas.verbs.import_weights import Imported
 
 
-def _json(found: Any) -> None:
-    typer.echo(json.dumps(found, indent=2, default=str))  # paths as text
-
-
 # train
 
 
-def settings(run: Run, as_json: bool) -> None:
-    """Every setting, as in config.toml."""
+def settings(run: Run, remarks: Sequence[str], as_json: bool) -> None:
+    """Every setting, as in config.toml; remarks beside them, on standard error."""
+    for remark in remarks:
+        note(remark)
     if as_json:
-        _json(config.to_tables(run))
+        say_json(config.to_tables(run))
     else:
-        typer.echo(config.save(run), nl=False)
+        say(config.save(run).removesuffix("\n"))
 
 
 def trained(result: Trained, as_json: bool) -> None:
     """Where a run is and how far it came, with its last and its best evaluation."""
+    from ganvas.metrics.words import verdict  # here, because it imports torch
+
     if as_json:
         rows = {key: [row.as_json() for row in getattr(result, key)] for key in ("last", "best")}
-        _json(vars(result) | rows)
+        say_json(vars(result) | rows)
     elif not result.finished:
-        typer.echo(
+        say(
             f"stopped after {result.images:,} images, all saved; "
-            f"go on with: ganvas train --resume {result.folder}"
+            f"go on with: ganvas train --resume {as_argument(result.folder)}"
         )
     else:
-        typer.echo(
-            f"trained on {result.images:,} images in {result.seconds:,.0f} s: {result.folder}"
-        )
+        say(f"trained on {result.images:,} images in {result.seconds:,.0f} s: {result.folder}")
         _evaluations(result)
-        typer.echo("  samples/ training.gif losses.png reals.png log.jsonl generator/")
-        typer.echo(f"  more images: ganvas sample {result.folder}")
+        say("  samples/ training.gif losses.png reals.png log.jsonl generator/")
+        say(f"  more images: ganvas sample {as_argument(result.folder)}")
+        if result.last and (words := verdict(result.last[0])):
+            say(f"how good: {words}")
 
 
 def _evaluations(result: Trained) -> None:
@@ -78,17 +71,17 @@ def _evaluations(result: Trained) -> None:
     last, best = result.last, result.best
     at = f"step {best[0].step:,}, {best[0].images:,} images: {result.folder / 'best'}"
     if best == last:
-        typer.echo(f"  last and best: {said(last)}; {at}")
+        say(f"  last and best: {said(last)}; {at}")
     else:
-        typer.echo(f"  last: {said(last)}")
-        typer.echo(f"  best: {said(best)}; {at}")
+        say(f"  last: {said(last)}")
+        say(f"  best: {said(best)}; {at}")
     floors = ", ".join(
         f"{row.metric} " + " ".join(f"{key} {_text(row.floor[key])}" for key in row.floor)
         for row in last
         if row.floor
     )
     share = 100 * result.evaluation_seconds / max(result.seconds, 1e-9)
-    typer.echo(
+    say(
         f"  real images: {floors or 'not measured'}; evaluating took "
         f"{result.evaluation_seconds:,.1f} s, {share:.1f} % of the training time"
     )
@@ -107,16 +100,25 @@ def sampled(images: Pixels, files: Mapping[str, Path | None], as_json: bool) -> 
     """Where images were written."""
     written = {kind: str(path) for kind, path in files.items() if path}
     if as_json:
-        _json({"images": len(images), "shape": images.shape[1:], "files": written})
+        say_json({"images": len(images), "shape": images.shape[1:], "files": written})
     else:
-        typer.echo(f"wrote {', '.join(written.values())}")
+        say(f"wrote {', '.join(written.values())}")
 
 
 def metrics(rows: list[Row], as_json: bool) -> None:
-    """A table of measured values, and what they were measured with."""
+    """Measured values, a table for each thing measured."""
     if as_json:
-        _json([row.as_json() for row in rows])
+        say_json([row.as_json() for row in rows])
         return
+    measured = {row.what: [other for other in rows if other.what == row.what] for row in rows}
+    for what, of_it in measured.items():
+        _measured(what, of_it)
+
+
+def _measured(what: str, rows: Sequence[Row]) -> None:
+    """A table of values, and what they were measured with."""
+    from ganvas.metrics.words import verdict  # here, because it imports torch
+
     lines = []
     for row in rows:
         for key, value in row.values.items():
@@ -131,12 +133,12 @@ def metrics(rows: list[Row], as_json: bool) -> None:
                     row.extractor,
                 ]
             )
-    table("metrics", ["metric", "value", "95 % interval", "real images", "features"], lines)
+    table(what or "metrics", ["metric", "value", "95 % interval", "real images", "features"], lines)
     for row in rows:
         if row.reason:
-            typer.echo(f"{row.metric}: not measured: {row.reason}")
+            say(f"{row.metric}: not measured: {row.reason}")
     for row in {row.num_fake: row for row in rows}.values():
-        typer.echo(
+        say(
             f"{row.num_fake:,} fakes against {row.num_reference:,} images of {row.data} "
             f"({row.split}, {row.fingerprint[:12]}), seed {row.seed}"
         )
@@ -144,16 +146,18 @@ def metrics(rows: list[Row], as_json: bool) -> None:
         accuracy = row.extractor_accuracy
         parts = [f"{accuracy:.2%} accurate" if accuracy is not None else "", row.note]
         parts += [f"resize: {row.resize}", f"SHA-256 {row.extractor_sha256[:12]}"]
-        typer.echo(f"features {name}: {', '.join(part for part in parts if part)}")
+        say(f"features {name}: {', '.join(part for part in parts if part)}")
     for row in rows:
         if row.picture:
-            typer.echo(f"wrote {row.picture}")
+            say(f"wrote {row.picture}")
+    if words := next(filter(None, map(verdict, rows)), ""):
+        say(f"how good: {words}")
 
 
 def comparison(found: Comparison, html: Path | None, as_json: bool) -> None:
     """Mean and spread of each group, with its runs below, in as many tables as the width takes."""
     if as_json:
-        _json(found.as_json() | {"html": html and str(html)})
+        say_json(found.as_json() | {"html": html and str(html)})
         return
     training = [column for column in found.columns if not column.is_metric]
     measured = [column for column in found.columns if column.is_metric]
@@ -166,11 +170,11 @@ def comparison(found: Comparison, html: Path | None, as_json: bool) -> None:
         if len(head) > 1:
             _in_parts(title, head, lines)
     for contrast in found.larger_than_chance:
-        typer.echo(f"larger than chance: {contrast}")
+        say(f"larger than chance: {contrast}")
     for remark in found.remarks:
-        typer.echo(f"- {remark}")
-    typer.echo(found.headline)
-    typer.echo(f"wrote {html}")
+        say(f"- {remark}")
+    say(found.headline)
+    say(f"wrote {html}")
 
 
 def _comparison_lines(
@@ -214,9 +218,9 @@ def _in_parts(title: str, head: list[str], lines: list[list[str]]) -> None:
 def written(found: Exported | Imported, as_json: bool) -> None:
     """What a verb wrote, and how it was checked."""
     if as_json:
-        _json(vars(found))
+        say_json(vars(found))
     else:
-        typer.echo(found)
+        say(str(found))
 
 
 # list, show
@@ -225,7 +229,7 @@ def written(found: Exported | Imported, as_json: bool) -> None:
 def names(families: Mapping[str, Mapping[str, str]], as_json: bool) -> None:
     """A table a family: names, and what each is."""
     if as_json:
-        _json(families)
+        say_json(families)
         return
     for family, members in families.items():
         table(family, ["name", "what it is"], [[name, about] for name, about in members.items()])
@@ -234,15 +238,14 @@ def names(families: Mapping[str, Mapping[str, str]], as_json: bool) -> None:
 def shown(found: dict[str, Any], as_json: bool) -> None:
     """What `ganvas show` found: a recipe, or a component."""
     if as_json:
-        _json(found)
+        say_json(found)
     elif "recipe" in found:
         _recipe(found)
     elif "card" in found:
-        typer.echo(found["card"])
+        say(found["card"])
     else:
-        typer.echo(f"{found['name']} ({found['family']}): {found['about']}")
-        rows = [[row["setting"], str(row["default"]), row["about"]] for row in found["settings"]]
-        table("settings", ["setting", "default", "what it is"], rows)
+        say(f"{found['name']} ({found['family']}): {found['about']}")
+        _settings(found["settings"])
 
 
 def _recipe(found: dict[str, Any]) -> None:
@@ -251,8 +254,8 @@ def _recipe(found: dict[str, Any]) -> None:
     length = found["length"]
     if found["steps"] is not None:
         length += f", {found['steps']:,} steps"
-    typer.echo(f"{found['recipe']}: {found['about']}")
-    typer.echo(
+    say(f"{found['recipe']}: {found['about']}")
+    say(
         f"{found['images']:,} images of {size} from {found['data']}; "
         f"batch {found['batch_size']}, {found['steps_per_epoch']:,} steps an epoch, {length}"
     )
@@ -275,9 +278,9 @@ def _recipe(found: dict[str, Any]) -> None:
     rows = [[row["setting"], str(row["value"]), row["reason"]] for row in found["settings"]]
     table("settings", ["setting", "value", "reason"], rows)
     if found["published"]:
-        typer.echo(f"published ({found['published']['source']}):")
+        say(f"published ({found['published']['source']}):")
         for result in found["published"]["results"]:
-            typer.echo(f"  - {result}")
+            say(f"  - {result}")
 
 
 # data
@@ -286,7 +289,7 @@ def _recipe(found: dict[str, Any]) -> None:
 def datasets(found: Sequence[Listing], as_json: bool) -> None:
     """What is there of each data set, and where."""
     if as_json:
-        _json([vars(listing) for listing in found])
+        say_json([vars(listing) for listing in found])
         return
     rows = [
         [
@@ -301,28 +304,59 @@ def datasets(found: Sequence[Listing], as_json: bool) -> None:
     table("data sets", ["name", "status", "images", "where", "what it is"], rows)
 
 
+def dataset(found: dict[str, Any], as_json: bool) -> None:
+    """What a data set is."""
+    if as_json:
+        say_json(found)
+        return
+    say(f"{found['dataset']}: {found['about']}")
+    rows = []
+    if "status" in found:
+        counts = ", ".join(f"{split} {count:,}" for split, count in found["splits"].items())
+        rows = [["status", found["status"]], ["where", str(found["path"] or "")]]
+        rows += [["images", counts or f"{found['num_images'] or 'not known'}"]]
+    if found.get("shape"):
+        channels, height, width = found["shape"]
+        rows.append(["size", f"{height}x{width}, {channels} channel{'s' if channels > 1 else ''}"])
+    missing = set(found.get("missing", ()))
+    for file in found["files"]:
+        state = "missing" if file["name"] in missing else f"SHA-256 {file['sha256'] or 'not known'}"
+        rows.append(["file", f"{file['name']}: {state}"])
+    rows.append(["recipes", ", ".join(found["recipes"]) or "none of its own"])
+    table("", ["", ""], rows)
+    _settings(found["settings"])
+    if missing:
+        say(f"fetch it: ganvas data fetch {found['dataset']}")
+
+
+def _settings(settings: Sequence[Mapping[str, Any]]) -> None:
+    rows = [[row["setting"], str(row["default"]), row["about"]] for row in settings]
+    if rows:
+        table("settings", ["setting", "default", "what it is"], rows)
+
+
 def fetched(found: Fetched, as_json: bool) -> None:
     """The files of a data set."""
     if as_json:
-        _json(vars(found))
+        say_json(vars(found))
     elif found.files:
-        typer.echo("\n".join(map(str, found.files)))
+        say("\n".join(map(str, found.files)))
     else:
-        typer.echo(f"{found.dataset} needs no files")
+        say(f"{found.dataset} needs no files")
 
 
 def cleaned(freed: int, as_json: bool) -> None:
     """How much room the cache took."""
     if as_json:
-        _json({"freed": freed})
+        say_json({"freed": freed})
     else:
-        typer.echo(f"freed {freed / 2**20:,.1f} MiB")
+        say(f"freed {freed / 2**20:,.1f} MiB")
 
 
 def inspection(found: Inspection, sheet: Path | None, as_json: bool) -> None:
     """What is in a data set, and where its sheet of samples was written."""
     if as_json:
-        _json(asdict(found) | {"sheet": sheet})
+        say_json(asdict(found) | {"sheet": sheet})
         return
 
     def counts(values: Mapping[Any, int]) -> str:
@@ -346,20 +380,5 @@ def inspection(found: Inspection, sheet: Path | None, as_json: bool) -> None:
     ]
     table(found.what, ["", ""], rows)
     for warning in found.warnings:
-        typer.echo(f"warning: {warning}")
-
-
-# Tables
-
-
-def table(title: str, columns: list[str], rows: list[list[str]]) -> None:
-    grid = Table(title=title, box=SIMPLE_HEAD, title_justify="left", pad_edge=False)
-    for column in columns:
-        grid.add_column(escape(column), overflow="fold")
-    for row in rows:
-        grid.add_row(*map(escape, row))
-    Console(width=screen_width()).print(grid, highlight=False)
-
-
-def screen_width() -> int:
-    return Console().width if sys.stdout.isatty() else 140
+        say(f"warning: {warning}")
+    say(f"to begin with: {found.suggestion.command}\n  {found.suggestion.why}")

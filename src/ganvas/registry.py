@@ -13,12 +13,15 @@ from __future__ import annotations
 import difflib
 import importlib
 import pkgutil
-from collections.abc import Callable, Iterable
+import re
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
 from typing import Any, Final, TypeVar
 
 from pydantic import ConfigDict
 from pydantic.fields import FieldInfo
 
+from ganvas.components import adds_components, import_installed
 from ganvas.errors import UsageError
 
 T = TypeVar("T")
@@ -29,10 +32,26 @@ CHECKED: Final = ConfigDict(
 """How components are checked: exact types, no unknown settings; a field's docstring is its help."""
 
 
+class UnknownComponent(UsageError):
+    """No component of that name is registered."""
+
+
 def settings(cls: type[Any]) -> dict[str, FieldInfo]:
     """The fields of a component class by name, with type, default and docstring."""
     fields: dict[str, FieldInfo] = cls.__pydantic_fields__
     return fields
+
+
+def described(cls: type[Any]) -> list[dict[str, Any]]:
+    """The fields of a component class as rows: setting, default, about."""
+    return [
+        {
+            "setting": key,
+            "default": None if field.is_required() else field.default,
+            "about": field.description or "",
+        }
+        for key, field in settings(cls).items()
+    ]
 
 
 def closest(word: str, known: Iterable[str]) -> str:
@@ -47,12 +66,14 @@ def closest(word: str, known: Iterable[str]) -> str:
 class Registry:
     """The components of one family, found by name.
 
-    The first look-up imports each module of `package`, so that every component has registered
-    itself and no `__init__` lists them.
+    `variable` is what it is called in the source. The first look-up imports each module of
+    `package`, and what installed packages add, so that every component has registered itself and
+    no `__init__` lists them.
     """
 
-    def __init__(self, family: str, package: str) -> None:
+    def __init__(self, family: str, package: str, variable: str = "") -> None:
         self.family: Final = family
+        self._variable: Final = variable
         self._package: Final = package
         self._classes: dict[str, type[Any]] = {}
         self._names: dict[type[Any], str] = {}
@@ -82,14 +103,44 @@ class Registry:
         return name in self._classes or name in self._spellings
 
     def get(self, name: str) -> type[Any]:
-        """The class registered as `name`; UsageError with the closest names if there is none."""
+        """The class registered as `name`; UnknownComponent with the closest names if none is."""
         return self._classes[self.spelled(name)]
 
     def spelled(self, name: str) -> str:
-        """The name that `name` is, or is another spelling of; UsageError as for `get`."""
+        """The name that `name` is, or is another spelling of; UnknownComponent as for `get`."""
         if name not in self:
-            raise UsageError(f"unknown {self.family} '{name}': {closest(name, self._classes)}")
+            raise self._unknown(name, self._classes)
         return self._spellings.get(name, name)
+
+    def refuse_early(self, name: str) -> None:
+        """UnknownComponent for a name that cannot be known, without importing anything.
+
+        A look-up imports torch, and a mistyped name should not have to wait for that.
+        """
+        if self._imported or name in self._classes | self._spellings or adds_components():
+            return
+        if not any(name in names for names in self._source()):
+            raise self._unknown(name, self.names_known())
+
+    def names_known(self) -> list[str]:
+        """The names that are known so far, and those in the package's source; as for `names`."""
+        return sorted(self.names_in_source() | set(self._classes))
+
+    def names_in_source(self) -> set[str]:
+        """The names in the package's source, each in the spelling that is its own."""
+        return {name for name, *_ in self._source()}
+
+    def _source(self) -> Iterator[list[str]]:
+        """The name and the other spellings of each component in the package's source."""
+        folder = Path(__file__).parent.joinpath(*self._package.split(".")[1:])
+        files = folder.rglob("*.py") if folder.is_dir() else [folder.with_suffix(".py")]
+        call = re.compile(rf"^@{self._variable}\.register\(([^)]*)\)", re.MULTILINE)
+        for file in files:
+            for names in call.findall(file.read_text(encoding="utf-8")):
+                yield re.findall(r'"([^"]+)"', names)
+
+    def _unknown(self, name: str, known: Iterable[str]) -> UnknownComponent:
+        return UnknownComponent(f"unknown {self.family} '{name}': {closest(name, known)}")
 
     def name_of(self, component: object) -> str:
         return self._names[type(component)]
@@ -100,15 +151,16 @@ class Registry:
         package = importlib.import_module(self._package)
         for module in pkgutil.iter_modules(getattr(package, "__path__", [])):
             importlib.import_module(f"{self._package}.{module.name}")
+        import_installed()
         self._imported = True
 
 
-DATASETS: Final = Registry("data set", "ganvas.data")
-MODELS: Final = Registry("model", "ganvas.models")
-LOSSES: Final = Registry("loss", "ganvas.losses")
-PENALTIES: Final = Registry("penalty", "ganvas.losses")
-UPDATES: Final = Registry("update rule", "ganvas.training.updates")
-LATENTS: Final = Registry("latent", "ganvas.latents")
-AUGMENTATIONS: Final = Registry("augmentation", "ganvas.augment")
-METRICS: Final = Registry("metric", "ganvas.metrics")
-EXTRACTORS: Final = Registry("feature extractor", "ganvas.metrics.extractors")
+DATASETS: Final = Registry("data set", "ganvas.data", "DATASETS")
+MODELS: Final = Registry("model", "ganvas.models", "MODELS")
+LOSSES: Final = Registry("loss", "ganvas.losses", "LOSSES")
+PENALTIES: Final = Registry("penalty", "ganvas.losses", "PENALTIES")
+UPDATES: Final = Registry("update rule", "ganvas.training.updates", "UPDATES")
+LATENTS: Final = Registry("latent", "ganvas.latents", "LATENTS")
+AUGMENTATIONS: Final = Registry("augmentation", "ganvas.augment", "AUGMENTATIONS")
+METRICS: Final = Registry("metric", "ganvas.metrics", "METRICS")
+EXTRACTORS: Final = Registry("feature extractor", "ganvas.metrics.extractors", "EXTRACTORS")

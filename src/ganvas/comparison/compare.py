@@ -7,11 +7,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from PIL import Image
+
 from ganvas.comparison.contrasts import Contrast, contrasts
 from ganvas.comparison.formats import to_csv, to_html, to_latex, to_markdown
 from ganvas.comparison.groups import Group, differences, group_runs
 from ganvas.comparison.headline import headline
 from ganvas.comparison.page import render
+from ganvas.comparison.pictures import curves, sheets
 from ganvas.comparison.remarks import remarks
 from ganvas.comparison.runs import RunRecord, read_runs
 from ganvas.comparison.table import Column, columns_of
@@ -58,6 +61,14 @@ class Comparison:
 
     def _repr_html_(self) -> str:
         return to_html(self)
+
+    def plot(self) -> Image.Image:
+        """Every measured value over the images seen, a panel each, a colour a group."""
+        return curves(self.groups, self.columns)
+
+    def sheet(self) -> Image.Image:
+        """The newest sample sheet of each run; UsageError if no run has one."""
+        return sheets(self.groups)
 
     def as_json(self) -> dict[str, Any]:
         return {

@@ -133,6 +133,7 @@ def _read(folder: RunFolder) -> RunRecord:
     settings = dict(config.leaves(config.from_older(_shown(folder.read_settings()))))
     environment = dict(config.leaves(_shown(folder.read_environment())))
     environment.pop("format", None)
+    settings.pop("imports", None)  # where code lay; what it is, the components' names say
     if "data.sha256" in environment:
         settings["data.sha256"] = str(environment["data.sha256"])[:12]
     rows = [_shown(row) for row in folder.read_metrics()]

@@ -1,5 +1,6 @@
 """A run's settings: what they are, how they are read, overridden, compared and written."""
 
+from ganvas.config.ignored import ignored
 from ganvas.config.length import Length, Lengths, from_older
 from ganvas.config.recipes import (
     Recipe,
@@ -18,10 +19,12 @@ from ganvas.config.run import (
     build,
     component,
     diff,
+    imports_of,
     leaves,
     metrics,
     save,
     to_tables,
+    unknown_components,
 )
 from ganvas.config.sections import (
     AdamSettings,
@@ -57,6 +60,8 @@ __all__ = [
     "component",
     "diff",
     "from_older",
+    "ignored",
+    "imports_of",
     "leaves",
     "load",
     "metrics",
@@ -66,4 +71,5 @@ __all__ = [
     "recipe_names",
     "save",
     "to_tables",
+    "unknown_components",
 ]

@@ -11,9 +11,12 @@ from pathlib import Path
 from typing import Any
 
 import tomlkit
+from tomlkit.container import Container
+from tomlkit.items import InlineTable, Table
 
+from ganvas.components import is_file, remembered
 from ganvas.config.length import from_older
-from ganvas.config.run import Run, Tables, build
+from ganvas.config.run import Run, Tables, build, imports_of
 from ganvas.errors import UsageError
 from ganvas.registry import closest
 
@@ -46,8 +49,10 @@ def read_recipe(name: str, extended_by: tuple[str, ...] = ()) -> Recipe:
     Raises:
         UsageError: no such recipe, unreadable TOML.
     """
+    beside = Path()
     if name.endswith(".toml"):
         path = Path(name)
+        beside = path.parent
         if not path.is_file():
             raise UsageError(f"recipe file '{name}' does not exist")
         try:
@@ -59,11 +64,12 @@ def read_recipe(name: str, extended_by: tuple[str, ...] = ()) -> Recipe:
     else:
         raise UsageError(f"unknown recipe '{name}': {closest(name, recipe_names())}")
     try:
-        document = tomlkit.parse(text)
-    except tomlkit.exceptions.TOMLKitError as error:
+        document, tables = tomlkit.parse(text), from_older(tomllib.loads(text))
+    except (tomlkit.exceptions.TOMLKitError, ValueError, RecursionError) as error:
         raise UsageError(f"recipe '{name}' is not valid TOML: {error}") from None
 
-    tables = from_older(document.unwrap())
+    # a file's place is said from the recipe's
+    imports = [str(beside / one) if is_file(one) else one for one in imports_of(tables)]
     about, published = tables.pop("about", ""), tables.pop("published", {})
     reasons = dict(_comments(document))
     if "extends" in tables:
@@ -72,20 +78,25 @@ def read_recipe(name: str, extended_by: tuple[str, ...] = ()) -> Recipe:
             raise UsageError(f"recipe '{name}': extends = '{base_name}' goes round in a circle")
         base = read_recipe(base_name, (*extended_by, base_name))
         tables = _merge(base.tables, tables)
+        imports = list(dict.fromkeys([*imports_of(base.tables), *imports]))
         reasons = base.reasons | reasons
         published = published or base.published
     tables.setdefault("recipe", name)
     tables["recipe"] = name if "extends" in document else tables["recipe"]
+    if imports:
+        tables["imports"] = [remembered(one) for one in imports]
     return Recipe(name, about, published, reasons, tables)
 
 
-def _comments(table: Any, prefix: str = "") -> Iterator[tuple[str, str]]:
-    for key in table:
-        item = table.item(key)  # unlike table[key], which unwraps booleans
-        if isinstance(item, Mapping):
-            yield from _comments(item, f"{prefix}{key}.")
+def _comments(container: Container, prefix: str = "") -> Iterator[tuple[str, str]]:
+    for key, item in container.body:  # as it is written: one table may come in several parts
+        if key is None:
+            continue
+        name = f"{prefix}{key.key}"
+        if isinstance(item, Table | InlineTable):
+            yield from _comments(item.value, f"{name}.")
         elif comment := item.trivia.comment.lstrip("# "):
-            yield f"{prefix}{key}", comment
+            yield name, comment
 
 
 def _merge(base: Tables, changes: Mapping[str, Any]) -> Tables:
@@ -126,6 +137,6 @@ def parse_setting(text: str) -> tuple[str, Any]:
         return key, value  # a bare word is a string
 
 
-def load(path: Path) -> Run:
-    """The run in a config.toml."""
-    return build(read_recipe(str(path)).tables)
+def load(path: Path, *, to_train: bool = True) -> Run:
+    """The run in a config.toml; without `to_train` as in `build`."""
+    return build(read_recipe(str(path)).tables, to_train=to_train)

@@ -15,12 +15,13 @@ from __future__ import annotations
 import dataclasses
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 import tomlkit
 from pydantic import TypeAdapter, ValidationError
 
+from ganvas import components
 from ganvas.config.length import UNITS, Length
 from ganvas.config.sections import Evaluate, Optim, Output, Preprocess, Train, Watchdog
 from ganvas.errors import UsageError
@@ -59,6 +60,8 @@ class Run:
 
     recipe: str
     seed: int
+    imports: tuple[str, ...] = ()
+    """Files and modules that components of one's own come from."""
     data: Dataset
     preprocess: Preprocess
     model: Model
@@ -74,6 +77,11 @@ class Run:
     watchdog: Watchdog
     metrics: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     """Metrics that are not at their defaults, by their short names."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Unknown:
+    """Stands for a component that nobody registered, where it is not needed."""
 
 
 COMPONENTS: Final[dict[str, Registry]] = {
@@ -93,6 +101,8 @@ SECTIONS: Final[dict[str, type[Any]]] = {
     "evaluate": Evaluate,
     "watchdog": Watchdog,
 }
+IN_TRAINING: Final = ("loss", "penalty", "augment")
+"""Components that nothing but training asks anything of."""
 DEFAULTS: Final = {"penalty": "none", "augment": "none"}
 """Sections that became components after runs were written without them: section -> the name of the
 component that is no change. A run that says nothing of the section has that one."""
@@ -101,8 +111,12 @@ component that is no change. A run that says nothing of the section has that one
 # Build and unbuild
 
 
-def build(tables: Mapping[str, Any]) -> Run:
-    """A checked Run from TOML tables; UsageError names the first setting that is wrong."""
+def build(tables: Mapping[str, Any], *, to_train: bool = True) -> Run:
+    """A checked Run from TOML tables; UsageError names the first setting that is wrong.
+
+    Without `to_train` an `Unknown` stands for a component that nobody registered, in those sections
+    that matter in training alone.
+    """
     known = [field.name for field in dataclasses.fields(Run)]
     for section in tables:
         if section not in known:
@@ -113,15 +127,45 @@ def build(tables: Mapping[str, Any]) -> Run:
             raise UsageError(
                 f"{section}.name is missing: {closest('', COMPONENTS[section].names())}"
             )
+        if to_train:
+            COMPONENTS[section].refuse_early(str(tables[section]["name"]))
     seed = tables.get("seed", 0)
     if not isinstance(seed, int) or isinstance(seed, bool) or not 0 <= seed < 2**63:
         raise UsageError(f"seed: found {seed!r}; a whole number from 0 to 2^63 - 1 is allowed")
     recipe = str(tables.get("recipe", "custom"))
     if not re.fullmatch(r"\w[\w .+-]*", recipe):  # it names the run folder
         raise UsageError(f"recipe: found {recipe!r}; allowed: letters, digits, '_', '-', '.', '+'")
+    imports = imports_of(tables)
     # plain sections first: a component's look-up imports torch, and a wrong number need not wait
-    sections = {name: component(name, tables.get(name, {})) for name in (*SECTIONS, *COMPONENTS)}
-    return Run(recipe=recipe, seed=seed, metrics=metrics(tables.get("metrics", {})), **sections)
+    left_out = () if to_train else unknown_components(tables, IN_TRAINING)
+    sections: dict[str, Any] = {
+        name: Unknown() if name in left_out else component(name, tables.get(name, {}))
+        for name in (*SECTIONS, *COMPONENTS)
+    }
+    measured = metrics(tables.get("metrics", {}))
+    parts = [*(sections[section] for section in COMPONENTS), *measured.values()]
+    homes = [components.home_of(part) for part in parts]
+    found = dict.fromkeys([*imports, *filter(None, homes)])
+    return Run(recipe=recipe, seed=seed, imports=tuple(found), metrics=measured, **sections)
+
+
+def imports_of(tables: Mapping[str, Any]) -> list[str]:
+    """The files and modules that tables name for components; UsageError if that is no list."""
+    imports = tables.get("imports", [])
+    if not isinstance(imports, list) or not all(isinstance(name, str) and name for name in imports):
+        raise UsageError(f"imports: found {imports!r}; allowed: a list of files and modules")
+    return imports
+
+
+def unknown_components(tables: Mapping[str, Any], sections: Iterable[str]) -> list[str]:
+    """Of some sections those whose component nobody registered."""
+    unknown = []
+    for section in sections:
+        table = tables.get(section)
+        name = table.get("name") if isinstance(table, Mapping) else None
+        if isinstance(name, str) and name not in COMPONENTS[section].names():
+            unknown.append(section)
+    return unknown
 
 
 def component(section: str, table: object) -> Any:
@@ -189,6 +233,8 @@ def _one_line(section: str, cls: type[Any], error: ValidationError) -> str:
 def to_tables(run: Run) -> Tables:
     """The inverse of `build`: every setting that is not None."""
     tables: Tables = {"recipe": run.recipe, "seed": run.seed}
+    if run.imports:
+        tables["imports"] = list(run.imports)
     for section in (*COMPONENTS, *SECTIONS):
         component = getattr(run, section)
         name = {"name": COMPONENTS[section].name_of(component)} if section in COMPONENTS else {}

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
+import inspect
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, Literal
+from typing import Any, Literal
 
+from ganvas import config
 from ganvas.data import mnist_classes
 from ganvas.data.datasets import NPZ, Folder
 from ganvas.data.download import find, obtain, read, state
+from ganvas.data.names import GIVEN_BY_PATH, no_data
 from ganvas.data.sources import SOURCES
 from ganvas.errors import UsageError
 from ganvas.protocols import Dataset
-from ganvas.registry import DATASETS, closest
-
-GIVEN_BY_PATH: Final = ("folder", "npz")
-"""Data sets that are the user's own files, so that there is nothing to list or to fetch."""
+from ganvas.registry import DATASETS, described, settings
 
 Status = Literal[
     "verified", "unverified", "missing", "corrupt", "embedded", "drawn on first use"
@@ -62,6 +62,38 @@ def list_datasets(root: Path | None = None) -> list[Listing]:
     return [_list_one(name, root) for name in DATASETS.names() if name not in GIVEN_BY_PATH]
 
 
+def show(name: str, root: Path | None = None) -> dict[str, Any]:
+    """What a data set is: its images, its files and where they are, its settings, its recipes.
+
+    Raises:
+        UsageError: no such data set; `root` or GANVAS_DATA is no folder.
+    """
+    cls = DATASETS.get(name)
+    files = [vars(file) for file in SOURCES[name].files] if name in SOURCES else []
+    found: dict[str, Any] = {}
+    if name not in GIVEN_BY_PATH:
+        found = vars(_list_one(name, root))
+        complete = not any(field.is_required() for field in settings(cls).values())
+        known = cls().known if complete else None
+        found["shape"] = known and list(known[1])
+    recipes = [
+        recipe
+        for recipe in config.recipe_names()
+        if config.read_recipe(recipe).tables["data"]["name"] == name
+    ]
+    about = inspect.cleandoc(cls.__doc__ or "")
+    return (
+        {"dataset": name}
+        | found
+        | {
+            "about": about,
+            "files": files,
+            "settings": described(cls),
+            "recipes": recipes,
+        }
+    )
+
+
 def fetch(name: str, root: Path | None = None) -> Fetched:
     """Make sure that every file of a data set is on this machine, fetching what is not.
 
@@ -102,11 +134,7 @@ def open_dataset(what: str | Path, skip_broken: bool = False) -> Dataset:
         return Folder(path=name, skip_broken=skip_broken)
     if path.suffix == ".npz" and path.is_file():
         return NPZ(path=name)
-    known = [known for known in DATASETS.names() if known not in GIVEN_BY_PATH]
-    raise UsageError(
-        f"--data: found '{name}'; allowed: a data set ({closest(name, known)}), a folder of "
-        "pictures or an .npz file"
-    )
+    raise no_data(what, DATASETS.names())
 
 
 def _list_one(name: str, root: Path | None) -> Listing:

@@ -4,23 +4,29 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from ganvas import config
 from ganvas.config import Preprocess
 from ganvas.data import prepare
 from ganvas.data.catalogue import open_dataset
 from ganvas.data.datasets import Folder
 from ganvas.data.pictures import Broken
-from ganvas.errors import RunError, UsageError
+from ganvas.data.suggestion import CHOICES, Suggestion, suggest
+from ganvas.errors import RunError, UsageError, printable
+from ganvas.notebook import html, plotted
 from ganvas.pixels import fingerprint, resize, to_channels
 from ganvas.protocols import Dataset, RawImages
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 Array = NDArray[np.uint8]
 
@@ -79,8 +85,48 @@ class Inspection:
     """What is worth a look before training, a line each."""
     fingerprint: str
     """SHA-256 of shapes and pixels."""
+    suggestion: Suggestion
+    """The command that fits, and why."""
     sheet: Array
     """uint8 (C, H, W): samples drawn evenly over the classes, a column a class."""
+
+    def __repr__(self) -> str:
+        classes = f", {len(self.classes)} classes" if self.classes else ""
+        size, *others = self.sizes
+        sizes = f"{size} and {len(others)} other sizes" if others else size
+        remarks = f", {len(self.warnings)} warnings" if self.warnings else ""
+        return f"Inspection('{self.what}', {self.count:,} images of {sizes}{classes}{remarks})"
+
+    def _repr_html_(self) -> str:
+        rows = [
+            ("images", ", ".join(f"{split}: {count:,}" for split, count in self.splits.items())),
+            ("height x width", _first(self.sizes)),
+            ("channels", _first(self.channels)),
+            ("classes", _first(self.classes) or "no labels"),
+            ("broken files", len(self.broken)),
+            ("exact duplicates", self.num_duplicates),
+            *(("warning", warning) for warning in self.warnings),
+            ("to begin with", self.suggestion.command),
+        ]
+        return html(self.what, (), rows, picture=self._sheet_picture())
+
+    def plot(self) -> Image.Image:
+        """How many images there are of each class, or of each size where there are no labels."""
+        counts = self.classes or self.sizes
+
+        def draw(figure: Figure) -> None:
+            axes = figure.subplots()
+            names = [printable(name) for name in counts]
+            axes.bar(range(len(names)), list(counts.values()))
+            axes.set_xticks(range(len(names)), names, rotation=90 if len(names) > 12 else 0)
+            axes.set_ylabel("images")
+
+        return plotted(draw, max(4.0, 0.25 * len(counts)), 3.0)
+
+    def _sheet_picture(self) -> Image.Image:
+        from ganvas.images import scale_for, to_pillow  # here, because it imports torch
+
+        return to_pillow(self.sheet, scale_for(self.sheet.shape[1]))
 
 
 def inspect(
@@ -141,7 +187,37 @@ def inspect(
         duplicates=groups,
         warnings=(*raw.remarks, *_warnings(total, sizes, counts, classes, groups, broken)),
         fingerprint=_fingerprint(images),
+        suggestion=_suggestion(
+            str(what), total, sizes, counts, bool(broken), preprocess is not None
+        ),
         sheet=_sheet(raw),
+    )
+
+
+def _first(counts: Mapping[Any, int]) -> str:
+    """The first few of some counts."""
+    shown = [f"{key}: {count:,}" for key, count in list(counts.items())[:10]]
+    return ", ".join([*shown, *(["..."] if len(counts) > 10 else [])])
+
+
+def _suggestion(
+    what: str,
+    total: int,
+    sizes: Counter[str],
+    channels: Counter[int],
+    broken: bool,
+    resized: bool,
+) -> Suggestion:
+    height, width = (int(side) for side in sizes.most_common(1)[0][0].split("x"))
+    recipes = {choice.recipe: config.read_recipe(choice.recipe).tables for choice in CHOICES}
+    return suggest(
+        what,
+        total,
+        (height, width),
+        grey=set(channels) <= {1, 2},
+        of_one_size=len(sizes) == 1 and not resized,
+        broken=broken,
+        batch_sizes={name: tables["train"]["batch_size"] for name, tables in recipes.items()},
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, Final, get_args
 
@@ -87,7 +87,7 @@ def evaluate(
         raise UsageError("--pairs: found without memorisation; add it to --metrics")
     root = Path(data_root) if data_root else None
     folder = _run_folder(Path(what))
-    run = config.load(folder.config) if folder.config.is_file() else None
+    run = config.load(folder.config, to_train=False) if folder.config.is_file() else None
     components = _components(asked, run, settings)
     made = _open(what)
     if data is None and run is None:
@@ -170,8 +170,8 @@ def _components(
             raise UsageError(
                 f"--set: found '{key}', and {metric} is not measured; add it to --metrics"
             )
-    tables = {} if run is None else config.to_tables(run)
-    given = config.metrics(config.override(tables, changes).get("metrics", {}))
+    own = {} if run is None else {name: asdict(metric) for name, metric in run.metrics.items()}
+    given = config.metrics(config.override({"metrics": own}, changes)["metrics"])
     return {spec.metric: given.get(spec.metric) or METRICS.get(spec.metric)() for spec in asked}
 
 

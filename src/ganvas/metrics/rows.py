@@ -6,10 +6,17 @@ import dataclasses
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
+from PIL import Image
+
+from ganvas.notebook import html, picture_at, plotted
 from ganvas.registry import METRICS
 from ganvas.registry import settings as settings_of
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 
 @dataclass(frozen=True)
@@ -50,10 +57,59 @@ class Row:
     """Steps after which the generator was saved."""
     picture: str = ""
     """The picture that goes with the numbers, if there is one."""
+    what: str = ""
+    """What was measured, where it was one of several; not kept in a run folder, which may move."""
+
+    @property
+    def short(self) -> str:
+        """'fd2k distance 62.1 (60 to 64.2), real images 11.5', or why it was not measured."""
+        if not self.values:
+            return f"{self.metric} not measured: {self.reason}"
+        parts = []
+        for key, value in self.values.items():
+            interval = self.intervals.get(key)
+            between = f" ({interval[0]:.3g} to {interval[1]:.3g})" if interval else ""
+            floor = f", real images {self.floor[key]:.3g}" if key in self.floor else ""
+            parts.append(f"{key} {value:.3g}{between}{floor}")
+        return f"{self.metric} {'; '.join(parts)}"
+
+    def __repr__(self) -> str:
+        of = f"{self.what}: " if self.what else ""
+        return f"Row({of}{self.short}; {self.data} {self.split})"
+
+    def _repr_html_(self) -> str:
+        rows = [
+            (key, f"{value:.4g}", _between(self.intervals.get(key)), _text(self.floor.get(key)))
+            for key, value in self.values.items()
+        ]
+        title = f"{self.metric}, {self.data} {self.split}, features {self.extractor}"
+        head = ("value", "", "95 % interval", "real images")
+        return html(title, head, rows or [(self.reason, "", "", "")])
+
+    def plot(self) -> Image.Image:
+        """Its values with their intervals, and what real images have, a panel each."""
+
+        def draw(figure: Figure) -> None:
+            panels = figure.subplots(1, max(1, len(self.values)), squeeze=False)[0]
+            for axes, (key, value) in zip(panels, self.values.items(), strict=False):
+                low, high = self.intervals.get(key, (value, value))
+                axes.vlines(0, low, high)
+                axes.plot([0], [value], "o")
+                if key in self.floor:
+                    axes.axhline(self.floor[key], linestyle=":", color="black")
+                axes.set(title=f"{self.metric}\n{key}", xticks=[])
+            figure.supxlabel("dotted: real images", fontsize=8)
+
+        return plotted(draw, 2.0 * max(1, len(self.values)), 2.6)
+
+    def sheet(self) -> Image.Image:
+        """The picture that goes with the numbers; UsageError if there is none."""
+        return picture_at(Path(self.picture), f"picture of {self.metric}")
 
     def as_json(self) -> dict[str, Any]:
         """The row for JSON: what is not finite becomes null."""
-        return {key: _finite(value) for key, value in dataclasses.asdict(self).items()}
+        found = {key: _finite(value) for key, value in dataclasses.asdict(self).items()}
+        return found if self.what else {key: found[key] for key in found if key != "what"}
 
     @classmethod
     def of_json(cls, found: Mapping[str, Any]) -> Row:
@@ -107,6 +163,14 @@ def current_settings(settings: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
         defaults = {key: field.default for key, field in known.items() if not field.is_required()}
         current[name] = defaults | current.get(name, {}) | fields
     return current
+
+
+def _text(value: float | None) -> str:
+    return "" if value is None else f"{value:.4g}"
+
+
+def _between(interval: tuple[float, float] | None) -> str:
+    return f"{interval[0]:.4g} to {interval[1]:.4g}" if interval else ""
 
 
 def _finite(value: Any) -> Any:

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
 
 import torch
+from PIL import Image
 
 from ganvas.config import Run
 from ganvas.errors import RunError
 from ganvas.metrics.rows import Row
+from ganvas.notebook import html, picture_at
 from ganvas.rundir import RunFolder
 from ganvas.training import records
 from ganvas.training.compute.device import device_of, own_randomness, wait_for
@@ -24,10 +25,8 @@ from ganvas.training.plots import animate, plot_losses
 from ganvas.training.progress import Reporter
 from ganvas.training.session import Session, open_session
 from ganvas.training.stopping import signals
+from ganvas.training.telling import Telling
 from ganvas.training.watchdog import Alarm, check_losses
-
-STATUS_SECONDS: Final = 2.0
-"""Least time between two looks at the run in its status.json."""
 
 
 @dataclass(frozen=True)
@@ -48,6 +47,34 @@ class Trained:
     """The evaluation of the best generator, which is in the folder `best`."""
     evaluation_seconds: float = 0.0
     """What evaluations took besides, over all sittings."""
+
+    def __repr__(self) -> str:
+        measured = "".join(f"; {row.short}" for row in self.last)
+        return (
+            f"Trained('{self.folder}', {'finished' if self.finished else 'stopped'} after "
+            f"{self.steps:,} steps, {self.images:,} images, {self.seconds:,.0f} s{measured})"
+        )
+
+    def _repr_html_(self) -> str:
+        rows: list[tuple[str, object]] = [
+            ("state", "finished" if self.finished else "stopped"),
+            ("steps", f"{self.steps:,}"),
+            ("images", f"{self.images:,}"),
+            ("seconds", f"{self.seconds:,.1f}"),
+            *(("last", row.short) for row in self.last),
+            *(("best", row.short) for row in self.best),
+        ]
+        sheet = self.sheet() if RunFolder(self.folder).samples() else None
+        return html(str(self.folder), (), rows, picture=sheet)
+
+    def plot(self) -> Image.Image:
+        """The curves of losses.png; UsageError if there are none."""
+        return picture_at(RunFolder(self.folder).losses, "picture of the losses")
+
+    def sheet(self) -> Image.Image:
+        """The newest sample sheet; UsageError if there is none."""
+        folder = RunFolder(self.folder)
+        return picture_at([folder.path / "samples", *folder.samples()][-1], "sample sheet")
 
 
 def fit(
@@ -93,27 +120,19 @@ def fit(
 
 
 def _train(session: Session, ending: Ending, reporter: Reporter, hooks: Hooks) -> Trained:
-    run, state, lengths, folder = session.run, session.state, session.lengths, session.folder
+    run, state, lengths, output = session.run, session.state, session.lengths, session.run.output
     monitor, clock = session.monitor, hooks.clock
     steps = Steps(run, state, session.loader, session.step)
-    output = run.output
-    log_every, sample_every, checkpoint_every, picture_every = (
-        lengths.steps(period)
-        for period in (
-            output.log,
-            output.sample,
-            output.checkpoint,
-            output.pictures or output.sample,
-        )  # fmt: skip
-    )
+    periods = output.log, output.sample, output.checkpoint, output.pictures or output.sample
+    log_every, sample_every, checkpoint_every, picture_every = map(lengths.steps, periods)
     curve_every = lengths.steps(output.scalars) if output.scalars else 0
-    reporter.start(_headline(session, ending.total), state.step, ending.total)
+    last = ending.over()
+    telling = Telling(session, ending, reporter)
+    telling.begin(clock(), last)
     if run.train.cuda_graphs and (reason := obstacle(run)):
         reporter.warn(reason)
     began = clock() - state.seconds
-    told = -math.inf
     alarms: list[Alarm] = []
-    last = ending.over()
     if state.step:
         records.mend_generators(session)
 
@@ -126,18 +145,15 @@ def _train(session: Session, ending: Ending, reporter: Reporter, hooks: Hooks) -
 
             # what is due at this step
             due = clock()
-            if due - told >= STATUS_SECONDS:
-                records.write_status(session, "running", ending.total)
-                told = due
+            logs = state.step % log_every == 0 or last
+            telling.step(due, due - began, logs)
             if curve_every and state.step % curve_every == 0:
                 records.keep_scalars(session)
-            if state.step % log_every == 0 or last:
+            if logs:
                 wait_for(state.device)
                 with hooks.span("log"):
                     line = records.write_log(session, clock() - began)
-                if (fits := ending.forecast()) is not None:
-                    reporter.say(_fitting(session, fits))
-                reporter.line(line, ending.total, monitor.note)
+                telling.line(line)
                 alarms += check_losses(run.watchdog, line, state.memory)
             if state.step % sample_every == 0 or last:
                 with hooks.span("sample"):
@@ -166,29 +182,38 @@ def _train(session: Session, ending: Ending, reporter: Reporter, hooks: Hooks) -
 
         # end in order: the state first, the pictures next
         reporter.stop()
+        if stopped.is_set() and not last:
+            reporter.say(f"stopping at step {state.step:,}, saving; Ctrl-C again ends it at once")
         state.seconds = clock() - began
         if not last and not alarms:
             records.write_checkpoint(session)
         with hooks.span("pictures"):
-            plot_losses(folder.losses, run.recipe, folder.read_log())
-            animate(folder.animation, folder.samples())
+            plot_losses(session.folder.losses, run.recipe, session.folder.read_log())
+            animate(session.folder.animation, session.folder.samples())
     if alarms:
-        seen = "; ".join(alarm.message for alarm in alarms)
-        good = folder.checkpoints()
-        raise RunError(
-            f"stopped: {seen} (last good checkpoint: {good[-1] if good else 'none yet'})"
-        )
+        raise _failure(alarms, session.folder)
     records.write_status(session, "finished" if last else "stopped", ending.total)
+    return _trained(session, last)
+
+
+def _trained(session: Session, finished: bool) -> Trained:
+    state, monitor = session.state, session.monitor
     return Trained(
-        folder.path,
+        session.folder.path,
         state.step,
-        lengths.images_at(state.step),
+        session.lengths.images_at(state.step),
         state.seconds,
-        last,
+        finished,
         monitor.last,
         monitor.best_rows,
         state.evaluation_seconds,
     )
+
+
+def _failure(alarms: Sequence[Alarm], folder: RunFolder) -> RunError:
+    seen = "; ".join(alarm.message for alarm in alarms)
+    good = folder.checkpoints()
+    return RunError(f"stopped: {seen} (last good checkpoint: {good[-1] if good else 'none yet'})")
 
 
 def _ending(session: Session, hooks: Hooks, begun: float) -> Ending:
@@ -205,9 +230,6 @@ def _ending(session: Session, hooks: Hooks, begun: float) -> Ending:
     )
 
 
-# What the user is told
-
-
 def _in_words(run: Run, error: BaseException) -> BaseException:
     """What ends a run, as a RunError where there is no memory left; otherwise as it is."""
     is_memory = isinstance(error, torch.OutOfMemoryError | MemoryError)
@@ -220,25 +242,3 @@ def _in_words(run: Run, error: BaseException) -> BaseException:
         f"out of memory: {reason}; lower --batch-size, which is {run.train.batch_size}, or take "
         "smaller images (--image-size) or fewer (--set preprocess.first=10000)"
     )
-
-
-def _headline(session: Session, total: int | None) -> str:
-    run, state = session.run, session.state
-    channels, height, width = session.data.shape
-    steps = f"{run.train.length} in steps" if total is None else f"{total:,} steps"
-    drawn = session.lengths.images_per_step
-    half = f"({seen} of them seen by D) " if (seen := session.lengths.seen(drawn)) < drawn else ""
-    start = f"from step {state.step:,} " if state.step else ""
-    headline = (
-        f"{run.recipe}: {len(session.data):,} images {height}x{width}x{channels}, "
-        f"{steps} of {drawn} images {half}{start}"
-        f"on {state.device} in {str(state.players.precision).removeprefix('torch.')}, "
-        f"in {session.folder.path}"
-    )
-    return "\n".join(filter(None, (headline, session.monitor.plan.about)))
-
-
-def _fitting(session: Session, total: int) -> str:
-    """How much fits into the minutes, from the steps made so far."""
-    epochs = total / session.lengths.steps_per_epoch
-    return f"about {epochs:.1f} epochs ({total:,} steps) fit in {session.run.train.length}"

@@ -17,6 +17,9 @@ class BestEffort:
     def start(self, text: str, step: int, total: int | None) -> None:
         self._try(self._reporter.start, text, step, total)
 
+    def tick(self, step: int) -> None:
+        self._try(self._reporter.tick, step)
+
     def line(self, values: Mapping[str, float], total: int | None, note: str) -> None:
         self._try(self._reporter.line, values, total, note)
 

@@ -9,6 +9,8 @@ from typing import Final, Protocol
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
 
+from ganvas.errors import printable
+
 PLAIN_SECONDS: Final = 5.0
 """Least time between two plain lines."""
 
@@ -17,6 +19,7 @@ class Reporter(Protocol):
     """Is told how a run goes."""
 
     def start(self, text: str, step: int, total: int | None) -> None: ...
+    def tick(self, step: int) -> None: ...
     def line(self, values: Mapping[str, float], total: int | None, note: str) -> None: ...
     def say(self, message: str) -> None: ...
     def warn(self, message: str) -> None: ...
@@ -27,6 +30,9 @@ class Silent:
     """Says nothing."""
 
     def start(self, text: str, step: int, total: int | None) -> None:
+        pass
+
+    def tick(self, step: int) -> None:
         pass
 
     def line(self, values: Mapping[str, float], total: int | None, note: str) -> None:
@@ -51,13 +57,18 @@ class Live:
         self._printed = 0.0
 
     def start(self, text: str, step: int, total: int | None) -> None:
-        self._console.print(text, highlight=False, soft_wrap=True)
+        self.say(text)
         if self._console.is_terminal:
             self._progress = Progress(
                 BarColumn(bar_width=20), TextColumn("{task.description}"), console=self._console
             )
             self._progress.add_task("starting", completed=step, total=total)
             self._progress.start()
+
+    def tick(self, step: int) -> None:
+        """Move the bar; on a terminal alone, between two lines."""
+        if self._progress:
+            self._progress.update(self._progress.task_ids[0], completed=step)
 
     def line(self, values: Mapping[str, float], total: int | None, note: str) -> None:
         text = summary(values, total, note)
@@ -69,14 +80,15 @@ class Live:
                 description=text,
             )
         elif time.monotonic() - self._printed >= PLAIN_SECONDS or values["step"] == total:
-            self._console.print(text, highlight=False, soft_wrap=True)
+            self.say(text)
             self._printed = time.monotonic()
 
     def say(self, message: str) -> None:
-        self._console.print(message, highlight=False, soft_wrap=True)
+        for line in message.split("\n"):  # as text: a path may hold what is markup to rich
+            self._console.print(printable(line), markup=False, highlight=False, soft_wrap=True)
 
     def warn(self, message: str) -> None:
-        self._console.print(f"warning: {message}", highlight=False, soft_wrap=True)
+        self.say(f"warning: {message}")
 
     def stop(self) -> None:
         if self._progress:

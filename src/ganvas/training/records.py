@@ -40,24 +40,42 @@ def write_status(
     )
 
 
-def write_log(session: Session, seconds: float) -> dict[str, float]:
-    """Write what came since the last line to log.jsonl and TensorBoard: means, and counts."""
+def glance(session: Session, seconds: float) -> dict[str, float]:
+    """What came since the last line of the log, for the eye: nothing is written or changed.
+
+    Reading the means waits for the device.
+    """
+    counts, means = _since_last_line(session, seconds)
+    return counts | means | {"seconds_per_step": _elapsed(session, seconds) / session.state.summed}
+
+
+def _elapsed(session: Session, seconds: float) -> float:
+    return max(seconds - session.state.logged_seconds, 1e-9)
+
+
+def _since_last_line(session: Session, seconds: float) -> tuple[dict[str, float], dict[str, float]]:
+    """Counts and clocks, and the means of what the steps since the last line reported."""
     state, lengths = session.state, session.lengths
     images = lengths.images_at(state.step)
-    elapsed = max(seconds - state.logged_seconds, 1e-9)
-    line: dict[str, float] = {
+    shown = images - lengths.images_at(state.step - state.summed)
+    counts: dict[str, float] = {
         "step": state.step,
         "images": images,
         "epoch": round(state.step / lengths.steps_per_epoch, 4),
         "seconds": round(seconds, 3),
-        "images_per_second": round(
-            (images - lengths.images_at(state.step - state.summed)) / elapsed, 1
-        ),
+        "images_per_second": round(shown / _elapsed(session, seconds), 1),
     }
     means = {
         key: float(value) / (1 if key.startswith("count/") else state.summed)
         for key, value in state.sums.items()
     }
+    return counts, means
+
+
+def write_log(session: Session, seconds: float) -> dict[str, float]:
+    """Write what came since the last line to log.jsonl and TensorBoard: means, and counts."""
+    state = session.state
+    line, means = _since_last_line(session, seconds)
     means |= _verdict(session)
     if state.step > session.logged:
         session.folder.append_log(line | means)
@@ -66,7 +84,7 @@ def write_log(session: Session, seconds: float) -> dict[str, float]:
         for key, value in means.items():
             if key not in there:
                 session.events.add_scalar(session.run.output.tags.get(key, key), value, state.step)
-    line["seconds_per_step"] = elapsed / state.summed
+    line["seconds_per_step"] = _elapsed(session, seconds) / state.summed
     state.logged_seconds = seconds
     state.clear_sums()
     return line | means

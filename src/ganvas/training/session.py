@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -94,7 +94,7 @@ def open_session(
     lengths = Lengths.of(run, len(data))
     num_classes = data.num_classes if takes_labels(run.model) else 0
     state = new_state(run, data.shape, device, num_classes)
-    _check_last_batch(run, lengths, state)
+    check_last_batch(run, lengths, (state.players.G, state.players.D))
     plan = make_plan(run, data, data_root, device)
     run = plan.run
     about_data = {"images": len(data), "shape": data.shape, "sha256": fingerprint(data.images)}
@@ -155,15 +155,13 @@ def _restore(state: State, folder: RunFolder, checkpoint: Path | None, reporter:
     return logged
 
 
-def _check_last_batch(run: Run, lengths: Lengths, state: State) -> None:
+def check_last_batch(run: Run, lengths: Lengths, nets: Iterable[nn.Module]) -> None:
     """BatchNorm cannot train on one image; say so now rather than at the end of an epoch."""
     smallest = lengths.images_in_last_step // run.update.batches_per_step
     if isinstance(run.update, Alternating) and run.update.d_batch == "merged":
         smallest //= 2  # D's fakes are half a batch
     norms = (nn.BatchNorm1d, nn.BatchNorm2d)
-    if smallest < 2 and any(
-        isinstance(m, norms) for net in (state.players.G, state.players.D) for m in net.modules()
-    ):
+    if smallest < 2 and any(isinstance(m, norms) for net in nets for m in net.modules()):
         raise UsageError(
             f"--batch-size: found {run.train.batch_size}; that leaves a batch of one image, which "
             "BatchNorm cannot train on; allowed: 2 or more, 4 or more with update.d_batch=merged, "

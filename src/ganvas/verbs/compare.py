@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from typer import Argument, Option
 
+from ganvas.verbs.imports import Imports, import_given
 from ganvas.verbs.signatures import verb
 
 if TYPE_CHECKING:
@@ -30,6 +31,7 @@ def compare(
         Path | str | None, Option(help="The same for a paper; needs the package booktabs.")
     ] = None,
     csv: Annotated[Path | str | None, Option(help="Every run's numbers, one a line.")] = None,
+    imports: Imports = None,
 ) -> "Comparison":
     """Runs side by side: mean and spread over seeds, curves, sample sheets, settings.
 
@@ -41,4 +43,5 @@ def compare(
     """
     from ganvas.comparison.compare import compare
 
+    import_given(imports)  # metrics of one's own say which of their values are better
     return compare(runs, html=html, markdown=markdown, latex=latex, csv=csv)

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
-from pathlib import Path
 from typing import Final
 
 METRICS: Final = (
@@ -20,12 +18,19 @@ def recipes(incomplete: str) -> list[str]:
 
 
 def data_sets(incomplete: str) -> list[str]:
-    return starting(incomplete, _registered("DATASETS"))
+    from ganvas.registry import DATASETS
+
+    return starting(incomplete, DATASETS.names_in_source())
 
 
 def names(incomplete: str) -> list[str]:
     """Recipes and components, for `show`."""
-    return sorted(recipes(incomplete) + starting(incomplete, _registered("[A-Z]+")))
+    from ganvas import config
+    from ganvas.registry import EXTRACTORS, METRICS
+
+    registries = (*config.COMPONENTS.values(), METRICS, EXTRACTORS)
+    found = [name for registry in registries for name in registry.names_in_source()]
+    return sorted(recipes(incomplete) + starting(incomplete, found))
 
 
 def metrics(incomplete: str) -> list[str]:
@@ -48,10 +53,3 @@ def settings(incomplete: str) -> list[str]:
 def starting(incomplete: str, names: Iterable[str]) -> list[str]:
     """Those of the names that begin so, in order."""
     return sorted({name for name in names if name.startswith(incomplete)})
-
-
-def _registered(registry: str) -> list[str]:
-    """The names that components have in the source, as importing them takes seconds."""
-    pattern = re.compile(rf'^@{registry}\.register\("([^"]+)"', re.MULTILINE)
-    files = Path(__file__).parent.parent.rglob("*.py")
-    return [name for file in files for name in pattern.findall(file.read_text(encoding="utf-8"))]

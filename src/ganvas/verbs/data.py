@@ -1,11 +1,12 @@
-"""`data list`, `data fetch`, `data inspect`: what there is to train on."""
+"""`data list`, `data show`, `data fetch`, `data inspect`: what there is to train on."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 from typer import Argument, Option
 
 from ganvas.verbs import completion
+from ganvas.verbs.imports import Imports, import_given
 from ganvas.verbs.signatures import DataRoot, verb
 
 if TYPE_CHECKING:
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
 
 
 @verb
-def list_datasets(data_root: DataRoot = None) -> "list[Listing]":
+def list_datasets(data_root: DataRoot = None, imports: Imports = None) -> "list[Listing]":
     """What is there, where, and whether it is the published files.
 
     Raises:
@@ -22,7 +23,26 @@ def list_datasets(data_root: DataRoot = None) -> "list[Listing]":
     """
     from ganvas.data import catalogue
 
+    import_given(imports)
     return catalogue.list_datasets(_path(data_root))
+
+
+@verb
+def show_dataset(
+    name: Annotated[str, Argument(help="A data set.", autocompletion=completion.data_sets)],
+    *,
+    data_root: DataRoot = None,
+    imports: Imports = None,
+) -> dict[str, Any]:
+    """A data set: its images, its files and where they are, its settings, the recipes for it.
+
+    Raises:
+        UsageError: no such data set; `data_root` or GANVAS_DATA is no folder.
+    """
+    from ganvas.data import catalogue
+
+    import_given(imports)
+    return catalogue.show(name, _path(data_root))
 
 
 @verb
@@ -66,6 +86,7 @@ def inspect(
         str | int | None, Option(help="Look at the images resized: 64 or 28x20.")
     ] = None,
     data_root: DataRoot = None,
+    imports: Imports = None,
 ) -> "Inspection":
     """Count, sizes, channels, classes, broken files, exact duplicates, and a sheet of samples.
 
@@ -74,6 +95,11 @@ def inspect(
         RunError: a file is nowhere to be found, or the sheet cannot be written.
     """
     from ganvas import config
+    from ganvas.data.names import refuse_early
+
+    import_given(imports)
+    refuse_early(what)
+
     from ganvas.data import inspection
     from ganvas.images import scale_for, write_png
 

@@ -1,12 +1,16 @@
 """`evaluate`: images measured against a data set."""
 
-from collections.abc import Mapping, Sequence
+import dataclasses
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 from typer import Argument, Option
 
+from ganvas.data.names import refuse_early
+from ganvas.errors import UsageError
 from ganvas.verbs import completion
+from ganvas.verbs.imports import Imports, import_given, settings_file, with_components
 from ganvas.verbs.signatures import DataRoot, verb
 
 if TYPE_CHECKING:
@@ -16,7 +20,11 @@ if TYPE_CHECKING:
 @verb
 def evaluate(
     what: Annotated[
-        str | Path, Argument(help="A run folder, saved generator, .npz file or picture folder.")
+        list[str] | str | Path | Sequence[str | Path],
+        Argument(
+            help="Run folders, folders that hold some, patterns; saved generators, .npz files or "
+            "picture folders."
+        ),
     ],
     *,
     data: Annotated[
@@ -52,6 +60,7 @@ def evaluate(
         Path | str | None, Option(help="PNG of the fakes most like training images.")
     ] = None,
     data_root: DataRoot = None,
+    imports: Imports = None,
     progress: Annotated[
         bool, "show on standard error how far it is, where that takes more than a moment"
     ] = False,
@@ -60,27 +69,76 @@ def evaluate(
 
     A run, and the generators in its folder, have a data set of their own, and their rows are
     appended to the run's metrics.jsonl. With fewer images than `num`, all there are are taken.
-    Without `metrics`, those of the default that cannot be measured say why.
+    Without `metrics`, those of the default that cannot be measured say why. Several are measured
+    one after the other; runs in a folder or a pattern that have no generator yet are passed over.
 
     Returns:
-        A row a metric.
+        A row a metric; of several things, each row says in `what` of which it is.
 
     Raises:
         UsageError: images or options are wrong, or a metric asked for cannot be measured.
         RunError: a data file is nowhere to be found.
     """
+    if num < 2:
+        raise UsageError(f"--num: found {num}; allowed: 2 or more")
+    if data is not None:
+        import_given(imports)
+        refuse_early(data)
+    given = [what] if isinstance(what, str | Path) else list(what)
+    chosen = [one for each in given for one in _meant_by(each)]
+    if len(chosen) > 1 and pairs is not None:
+        raise UsageError(
+            f"--pairs: found with {len(chosen)} things to measure, and it is one file; "
+            "a run has its own as memorisation.png"
+        )
+
     from ganvas.metrics.evaluate import evaluate
 
-    return evaluate(
-        what,
-        data=data,
-        metrics=metrics,
-        num=num,
-        split=split,  # type: ignore[arg-type]  # checked there
-        seed=seed,
-        features=features,
-        settings=settings or (),
-        pairs=pairs,
-        data_root=data_root,
-        progress=progress,
-    )
+    import_given(imports)
+
+    def measured(one: str | Path) -> "list[Row]":
+        return evaluate(
+            one,
+            data=data,
+            metrics=metrics,
+            num=num,
+            split=split,  # type: ignore[arg-type]  # checked there
+            seed=seed,
+            features=features,
+            settings=settings or (),
+            pairs=pairs,
+            data_root=data_root,
+            progress=progress,
+        )
+
+    rows = []
+    for one in chosen:
+        found = with_components(settings_file(one), lambda one=one: measured(one))  # type: ignore[misc]
+        several = len(chosen) > 1
+        rows += [dataclasses.replace(row, what=str(one)) if several else row for row in found]
+    return rows
+
+
+def _meant_by(given: str | Path) -> Iterator[str | Path]:
+    """What is to be measured: the thing itself, or the runs below a folder or in a pattern."""
+    from ganvas.rundir import RunFolder, find_runs
+
+    path = Path(given)
+    is_pattern = not path.exists() and any(sign in str(given) for sign in "*?[")
+    if not path.exists() and not is_pattern:
+        raise UsageError(f"'{given}' does not exist")
+    by_itself = path.is_file() or (path / "config.json").exists() or RunFolder(path).is_run
+    if by_itself and not is_pattern:
+        yield given
+        return
+    try:
+        runs = find_runs([given])
+    except UsageError:
+        if is_pattern:
+            raise
+        yield given  # a folder of pictures
+        return
+    made = [run.path for run in runs if run.generator.is_dir()]
+    if not made:
+        raise UsageError(f"'{given}': none of its {len(runs)} runs has a generator yet")
+    yield from made

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 from typer import Argument, Option
 
 from ganvas.errors import UsageError
+from ganvas.verbs.imports import Imports, import_given, settings_file, with_components
 from ganvas.verbs.signatures import verb
 
 if TYPE_CHECKING:
@@ -33,6 +34,7 @@ def sample(
     walk: Annotated[
         Path | str | None, Option(help="GIF of a round trip through latent space, 60 frames.")
     ] = None,
+    imports: Imports = None,
 ) -> "Pixels":
     """Make images with a trained generator.
 
@@ -52,13 +54,18 @@ def sample(
     ):
         if path is not None and Path(path).suffix.lower() != suffix:
             raise UsageError(f"--{option}: found '{path}'; allowed: a file name ending in {suffix}")
+    if num < 1:
+        raise UsageError(f"--num: found {num}; allowed: 1 or more")
+    if not Path(what).exists():
+        raise UsageError(f"'{what}' does not exist; allowed: a run folder or a saved generator")
     if folder is not None and Path(folder).exists() and not _is_empty(Path(folder)):
         raise UsageError(f"--folder: '{folder}' is not empty; name a new folder")
 
     from ganvas.generator import load
     from ganvas.images import scale_for, to_pillow, write_gif, write_png
 
-    generator = load(what)
+    import_given(imports)
+    generator = with_components(settings_file(what), lambda: load(what))
     made = generator.sample(num, seed)
     if grid is not None:
         _write_grid(Path(grid), made)

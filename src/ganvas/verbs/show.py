@@ -9,6 +9,7 @@ from typer import Argument
 
 from ganvas.errors import UsageError
 from ganvas.verbs import completion
+from ganvas.verbs.imports import Imports, import_given, with_components
 from ganvas.verbs.signatures import DataRoot, verb
 
 if TYPE_CHECKING:
@@ -28,6 +29,8 @@ def list_names(
             ),
         ),
     ] = None,
+    *,
+    imports: Imports = None,
 ) -> dict[str, dict[str, str]]:
     """Recipes, data sets, models, losses, latents, update rules, metrics, and what each is.
 
@@ -37,6 +40,7 @@ def list_names(
     Raises:
         UsageError: there is no such family.
     """
+    import_given(imports)
     titles = _families()
     sections = list(titles) if family is None else [_section(family)]
     return {titles[section]: _members(section) for section in sections}
@@ -101,6 +105,7 @@ def show(
     ],
     *,
     data_root: DataRoot = None,
+    imports: Imports = None,
 ) -> dict[str, Any]:
     """A recipe: its settings with their reasons, its nets, shapes and parameter counts.
 
@@ -117,10 +122,11 @@ def show(
     from ganvas.config import Lengths
     from ganvas.models.summary import layers, num_parameters
 
+    import_given(imports)
     if name not in config.recipe_names() and not name.endswith(".toml"):
         return _show_component(name)
     recipe = config.read_recipe(name)
-    run = config.build(recipe.tables)
+    run = with_components(Path(name), lambda: config.build(recipe.tables))
     tables = config.to_tables(run)
     num_images, shape = size_of_data(run, Path(data_root) if data_root else None)
     lengths = Lengths.of(run, num_images)
@@ -165,8 +171,7 @@ def show(
 
 def _show_component(name: str) -> dict[str, Any]:
     from ganvas import config
-    from ganvas.registry import closest
-    from ganvas.registry import settings as settings_of
+    from ganvas.registry import closest, described
 
     section, _, bare = name.rpartition(".")
     found = [
@@ -180,21 +185,16 @@ def _show_component(name: str) -> dict[str, Any]:
 
             card = card_of(load(name), folder_of(name))
             return {"card": card.text(name), "lacks": card.lacks()}
-        known = [n for registry in _registries().values() for n in registry.names()]
-        raise UsageError(f"unknown name '{name}': {closest(name, config.recipe_names() + known)}")
+        known = {n for registry in _registries().values() for n in registry.names()}
+        raise UsageError(
+            f"unknown name '{name}': {closest(name, known | set(config.recipe_names()))}"
+        )
     cls = found[0].get(bare)
     return {
         "name": found[0].spelled(bare),
         "family": found[0].family,
         "about": inspect.cleandoc(cls.__doc__ or ""),
-        "settings": [
-            {
-                "setting": key,
-                "default": None if field.is_required() else field.default,
-                "about": field.description or "",
-            }
-            for key, field in settings_of(cls).items()
-        ],
+        "settings": described(cls),
     }
 
 

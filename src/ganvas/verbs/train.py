@@ -9,6 +9,7 @@ from typer import Argument, Option
 from ganvas.errors import UsageError, printable
 from ganvas.files import is_utf8
 from ganvas.verbs import completion
+from ganvas.verbs.imports import Imports, import_given, with_components
 from ganvas.verbs.signatures import DataRoot, verb
 
 if TYPE_CHECKING:
@@ -99,6 +100,7 @@ class Options(TypedDict, total=False):
         Option("--skip-broken", help="Train without a folder's broken pictures."),
         Sets("data.skip_broken"),
     ]
+    imports: Imports
     resume: Annotated[
         Path | str | None, Option(help="Go on with a run folder, or from one of its checkpoints.")
     ]
@@ -147,12 +149,15 @@ def train(
 
     from rich.console import Console
 
+    from ganvas import config
     from ganvas.rundir import RunFolder, claim
     from ganvas.training.loop import fit
     from ganvas.training.progress import Live, Silent
 
     console = Console() if isinstance(progress, bool) else progress
     reporter = Live(console) if progress else Silent()
+    for line in config.ignored(run):
+        reporter.warn(line)
     root = Path(data_root) if data_root else None
     if resume is None:
         with RunFolder(Path(outdir)).locked() if outdir else claim(run.recipe) as folder:
@@ -173,7 +178,8 @@ def resolve(recipe: RecipeName = None, **options: Unpack[Options]) -> "Run":
     changes = list(_changes(options))
     resume = options.get("resume")
     if isinstance(recipe, config.Run):
-        given = [key for key, _ in changes] + ["data"] * (options.get("data") is not None)
+        given = [key for key, _ in changes]
+        given += [name for name in ("data", "imports") if options.get(name)]
         if given:
             raise UsageError(
                 f"{given[0]}: found with a Run, which has every setting; give it to ganvas.resolve"
@@ -181,13 +187,20 @@ def resolve(recipe: RecipeName = None, **options: Unpack[Options]) -> "Run":
         return recipe
     if recipe is None and resume is not None:
         recipe = _resumable(Path(resume))[0].config
+    imports = import_given(options.get("imports"))
     tables = config.read_recipe(str(recipe or DEFAULT_RECIPE)).tables
+    if imports and resume is None:  # a run that goes on has them where it had them
+        tables["imports"] = list(dict.fromkeys([*config.imports_of(tables), *imports]))
     if (data := options.get("data")) is not None:
         tables["data"] = _data_table(str(data))
         # `first` is how much the recipe takes of its own data set
         whole = {k: v for k, v in tables.get("preprocess", {}).items() if k != "first"}
         tables["preprocess"] = whole
-    run = config.build(config.override(tables, changes))
+    tables = config.override(tables, changes)
+    if str(recipe).endswith(".toml"):
+        run = with_components(Path(str(recipe)), lambda: config.build(tables))
+    else:
+        run = config.build(tables)
 
     from ganvas.training.plan import asked
 
@@ -196,6 +209,27 @@ def resolve(recipe: RecipeName = None, **options: Unpack[Options]) -> "Run":
             f"--every: found '{options['every']}' where nothing is evaluated; give --evaluate too"
         )
     return run
+
+
+def dry_run(
+    recipe: "str | Path | Run | None" = None,
+    *,
+    data_root: Path | str | None = None,
+    outdir: Path | str | None = None,
+    **options: Unpack[Options],
+) -> "tuple[Run, list[str]]":
+    """The settings that `train` would run with, and remarks; nothing is trained or written.
+
+    Raises:
+        UsageError, RunError: whatever `train` would say before its first step.
+    """
+    from ganvas.verbs.checking import check
+
+    run = resolve(recipe, **options)
+    if (resume := options.get("resume")) is not None:
+        run = _resumed(run, _resumable(Path(resume))[0], outdir)
+        outdir = None
+    return run, check(run, Path(data_root) if data_root else None, Path(outdir) if outdir else None)
 
 
 def _changes(options: Options) -> Iterator[tuple[str, Any]]:
@@ -228,8 +262,12 @@ def _flag(name: str) -> str:
 
 
 def _data_table(what: str) -> dict[str, Any]:
-    from ganvas.data.catalogue import open_dataset
+    from ganvas.data.names import refuse_early
     from ganvas.registry import DATASETS
+
+    refuse_early(what)
+
+    from ganvas.data.catalogue import open_dataset
 
     dataset = open_dataset(what)
     if not is_utf8(what):

@@ -22,8 +22,13 @@ def device_of(name: str) -> torch.device:
     except (RuntimeError, AssertionError):
         raise UsageError(
             f"--device: found '{name}', which this machine does not have; "
-            "allowed: auto, cpu, or an accelerator that it has (cuda, mps)"
+            f"allowed: {', '.join(_there())}"
         ) from None
+
+
+def _there() -> list[str]:
+    accelerator = torch.accelerator.current_accelerator(check_available=True)
+    return ["auto", "cpu", *([accelerator.type] if accelerator else [])]
 
 
 def wait_for(device: torch.device) -> None:
