@@ -10,13 +10,14 @@ import hashlib
 import json
 import os
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
 
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save
-from torch import Tensor
+from torch import Tensor, nn
 
 from ganvas.errors import UsageError
 from ganvas.files import replace_folder, write_file
@@ -80,11 +81,12 @@ def _pack(state: State) -> tuple[dict[str, Tensor], dict[str, Any]]:
     players = state.players
     tensors: dict[str, Tensor] = {
         "rng.cpu": torch.get_rng_state(),
-        "rng.latents": state.players.stream.get_state(),
+        "rng.latents": players.stream.get_state(),
+        **{f"augment.{key}": value for key, value in players.augment.state().items()},
     }
     if state.device.type == "cuda":
         tensors["rng.cuda"] = torch.cuda.get_rng_state(state.device)
-    for name, net in (("G", players.G), ("D", players.D)):
+    for name, net in _nets(state):
         tensors |= {f"{name}.{key}": value for key, value in net.state_dict().items()}
     for name, optimizer in players.optimizers.items():
         for index, moments in optimizer.moments.items():
@@ -109,7 +111,7 @@ def _unpack(state: State, tensors: dict[str, Tensor], counters: dict[str, Any]) 
         raise ValueError(
             f"it has an optimizer {unknown[0]}, the run {', '.join(players.optimizers)}"
         )
-    for name, net in (("G", players.G), ("D", players.D)):
+    for name, net in _nets(state):
         net.load_state_dict(_under(tensors, f"{name}."))
     for name, optimizer in players.optimizers.items():
         moments: dict[int, dict[str, Tensor]] = {}
@@ -127,8 +129,17 @@ def _unpack(state: State, tensors: dict[str, Tensor], counters: dict[str, Any]) 
     state.memory.update(counters["memory"])
     torch.set_rng_state(tensors["rng.cpu"])
     players.stream.set_state(tensors["rng.latents"])
+    players.augment.load(_under(tensors, "augment."))
     if device.type == "cuda":
         torch.cuda.set_rng_state(tensors["rng.cuda"], device)
+
+
+def _nets(state: State) -> Iterator[tuple[str, nn.Module]]:
+    """The nets of a run, by what their tensors' names begin with."""
+    yield "G", state.players.G
+    yield "D", state.players.D
+    if state.average is not None:
+        yield "average", state.average.net
 
 
 def _under(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:

@@ -58,6 +58,14 @@ class Ending:
             self.total = state.step
         return "over" in state.memory
 
+    def share(self) -> float:
+        """How much of the run lies behind, in [0, 1]: of its steps, or of its time."""
+        if self._deadline is None:
+            assert self.total is not None
+            return self._state.step / self.total
+        left = self._deadline - self._reserve() - self._clock()
+        return min(1.0, max(0.0, 1 - left / self._budget))
+
     def took(self, seconds: float) -> None:
         """What was due at a step (a sheet, a checkpoint, ...) took so long."""
         self._longest = max(self._longest, seconds)

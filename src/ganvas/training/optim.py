@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.optim.adam import adam
 
 from ganvas.config import AdamSettings
-from ganvas.schedules import Schedule, constant
+from ganvas.schedules import START, Progress, Schedule, schedule
 
 
 class Adam:
@@ -22,9 +22,10 @@ class Adam:
     def __init__(self, parameters: Iterable[Tensor], settings: AdamSettings) -> None:
         self.parameters = list(parameters)
         self.settings = settings
-        self.schedule: Schedule = constant(settings.learning_rate)
-        """The step size by the number of real images seen."""
-        self._rate = settings.learning_rate
+        self.schedule: Schedule = schedule(settings.learning_rate)
+        """The step size by how far the run is."""
+        self._decay: Schedule = schedule(settings.beta_2)
+        self._rate, self._beta_2 = self.schedule(START), self._decay(START)
         self._rate_on_device: Tensor | None = None  # which a captured step reads anew each time
         if any(parameter.is_cuda for parameter in self.parameters):
             device = self.parameters[0].device
@@ -37,9 +38,10 @@ class Adam:
         for parameter in self.parameters:
             parameter.grad = None
 
-    def follow(self, images: int) -> None:
-        """Take the step size that the schedule has for so many real images seen."""
-        if (rate := self.schedule(images)) == self._rate:
+    def follow(self, progress: Progress) -> None:
+        """Take the step size and the decay that their schedules have for a place in the run."""
+        self._beta_2 = self._decay(progress)
+        if (rate := self.schedule(progress)) == self._rate:
             return
         self._rate = rate
         if self._rate_on_device is not None:
@@ -68,7 +70,7 @@ class Adam:
             amsgrad=False,
             lr=self._rate if self._rate_on_device is None else self._rate_on_device,
             beta1=self.settings.beta_1,
-            beta2=self.settings.beta_2,
+            beta2=self._beta_2,
             eps=self.settings.eps,
             weight_decay=0.0,
             maximize=False,

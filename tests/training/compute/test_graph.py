@@ -29,6 +29,7 @@ from ganvas.images import to_float
 from ganvas.pixels import ImageSet
 from ganvas.registry import LATENTS, MODELS, UPDATES
 from ganvas.rundir import RunFolder
+from ganvas.schedules import START
 from ganvas.training.checkpoint import load_checkpoint, save_checkpoint
 from ganvas.training.compute.graph import (
     WARM_UP,
@@ -135,7 +136,7 @@ def test_steps_are_those_of_a_plain_loop_bit_for_bit(rule: str, model: str) -> N
     for end in (7, 20):
         start = state.step
         for _ in range(end - start):
-            steps.take(0)
+            steps.take(START)
         assert state.summed == end - start
         for key, values in curves.items():
             total = torch.zeros(())
@@ -154,17 +155,17 @@ def test_steps_go_on_from_a_checkpoint_bit_for_bit(rule: str, stop: int, tmp_pat
     whole, loader = begin(run)
     steps = Steps(run, whole, loader, run.update.step)
     for _ in range(stop):
-        steps.take(0)
+        steps.take(START)
     save_checkpoint(whole, tmp_path / "checkpoint")
     for _ in range(20 - stop):
-        steps.take(0)
+        steps.take(START)
     rng = torch.get_rng_state()
 
     resumed, loader = begin(run)
     load_checkpoint(resumed, tmp_path / "checkpoint")
     steps = Steps(run, resumed, loader, run.update.step)
     for _ in range(20 - stop):
-        steps.take(0)
+        steps.take(START)
     assert_same(resumed, whole)
     assert resumed.summed == whole.summed == 20
     assert resumed.sums.keys() == whole.sums.keys()
@@ -198,12 +199,12 @@ def test_a_step_finds_every_tensor_where_the_step_before_left_it(
     run = make_run(rule, model)
     state, loader = begin(run)
     steps = Steps(run, state, loader, run.update.step)
-    steps.take(0)
+    steps.take(START)
     places = {key: value.data_ptr() for key, value in everything(state).items()}
     latents = Latents(run.latent.sample(4, torch.Generator()))
     for _ in range(3):
         for _ in range(4):
-            steps.take(0)
+            steps.take(START)
         state.clear_sums()
         draw_sheet(state.players.G, latents, run.model)
         save_checkpoint(state, tmp_path / "checkpoint")
@@ -358,7 +359,7 @@ def graphs(rule: str, model: str = "quickstart", **more: Any) -> tuple[Run, Run]
 def take(run: Run, state: State, loader: Loader, num: int) -> Steps:
     steps = Steps(run, state, loader, run.update.step)
     for _ in range(num):
-        steps.take(0)
+        steps.take(START)
     return steps
 
 
@@ -447,7 +448,7 @@ def test_a_stopped_run_with_graphs_goes_on_bit_for_bit(cuda: torch.device, tmp_p
     steps = take(run, whole, loader, 23)
     save_checkpoint(whole, tmp_path / "checkpoint")
     for _ in range(20):
-        steps.take(0)
+        steps.take(START)
     resumed, loader = begin(run, cuda)
     load_checkpoint(resumed, tmp_path / "checkpoint")
     take(run, resumed, loader, 20)
@@ -464,7 +465,7 @@ def test_what_goes_on_between_replays_changes_nothing(cuda: torch.device, tmp_pa
         rng = torch.Generator(cuda).manual_seed(5)
         latents = Latents(torch.randn(32, 4, device=cuda, generator=rng))
         for _ in range(40):
-            steps.take(0)
+            steps.take(START)
             if busy:
                 draw_sheet(state.players.G, latents, run.model)
                 with torch.no_grad(), inference(state.players.D, True):
@@ -485,7 +486,7 @@ def test_sums_are_of_all_steps_since_they_were_cleared(cuda: torch.device) -> No
         steps = take(run, state, loader, 12)
         state.clear_sums()
         for _ in range(6):
-            steps.take(0)
+            steps.take(START)
         assert state.summed == 6
         totals.append({key: float(value) for key, value in state.sums.items()})
     assert totals[1] == pytest.approx(totals[0], rel=0.02)
@@ -541,7 +542,7 @@ def test_throughput_with_and_without(cuda: torch.device) -> None:
         steps.wait()
         start = time.perf_counter()
         for _ in range(200):
-            steps.take(0)
+            steps.take(START)
         steps.wait()
         rate = 200 / (time.perf_counter() - start)
         print(f"cuda_graphs={run.train.cuda_graphs}: {rate:,.0f} steps/s")
