@@ -308,7 +308,9 @@ class Evaluation:
         step = self.state.step
         images = self.lengths.images_at(step)
         with own_randomness(self.state.device):
-            generator = snapshot(self.run, self.state.sampler, self.plan.shape, images)
+            generator = snapshot(
+                self.run, self.state.sampler, self.plan.shape, images, self.state.num_classes
+            )
         if step not in self.rows:
             generator.net.to(self.state.device)
             comparisons = [task.comparison for task in self.plan.tasks]

@@ -76,6 +76,8 @@ def open_session(
     data = load_images(run.data, run.preprocess, "train", data_root)
     lengths = Lengths.of(run, len(data))
     num_classes = data.num_classes if takes_labels(run.model) else 0
+    if takes_labels(run.model) and not num_classes:
+        raise UsageError("model: takes labels, and the images have none; see model.labels")
     state = new_state(run, data.shape, device, num_classes)
     _check_last_batch(run, lengths, state)
     plan = make_plan(run, data, data_root)

@@ -30,6 +30,8 @@ class State:
     players: Players
     average: Average | None = None
     """Of G's weights, if the run keeps one."""
+    num_classes: int = 0
+    """Classes that the nets are told; 0 if the model takes no labels."""
     step: int = 0
     seconds: float = 0.0
     """Training time so far, over all sittings."""
@@ -92,7 +94,8 @@ def new_state(run: Run, shape: Shape, device: torch.device, num_classes: int = 0
     latents = Generator(device).manual_seed(stream(run.seed, "latents"))
     augment = Augmenter(run.augment, device, stream(run.seed, "augment"))
     players = Players(G, D, optimizers, run.latent, latents, precision, augment)
-    return State(players, Average(G, run.ema) if run.ema.half_life else None)
+    average = Average(G, run.ema) if run.ema.half_life else None
+    return State(players, average, num_classes)
 
 
 def _check_differences(run: Run, precision: torch.dtype) -> None:
