@@ -25,7 +25,16 @@ def nets(shape: Any, num_classes: int = 0, **settings: Any) -> tuple[nn.Module, 
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
 @pytest.mark.parametrize(
     "settings",
-    [{}, {"norm": "none"}, {"depth": 1}, {"dense": 0}, {"labels": True}, {"most": 6}],
+    [
+        {},
+        {"norm": "none"},
+        {"norm": "generator"},
+        {"down": "pool"},
+        {"depth": 1},
+        {"dense": 0},
+        {"labels": True},
+        {"most": 6},
+    ],
     ids=str,
 )
 def test_any_shape(shape: Any, settings: dict[str, Any]) -> None:
@@ -53,6 +62,12 @@ def test_halves_go_down_to_4_to_7_pixels() -> None:
     for side, smallest in ((8, 4), (14, 7), (15, 4), (28, 7), (50, 7), (64, 4), (100, 7), (256, 4)):
         assert Modern()._sizes((1, side, side))[-1] == (smallest, smallest)
     assert Modern()._sizes((3, 50, 30)) == [(50, 30), (25, 15), (13, 8), (7, 4)]
+
+
+def test_pooling_leaves_out_two_pixels_all_round_and_halves() -> None:
+    assert Modern()._pooled_sizes((1, 28, 28)) == [(28, 28), (12, 12), (4, 4)]
+    assert Modern()._pooled_sizes((3, 50, 30)) == [(50, 30), (23, 13), (9, 4)]
+    assert Modern()._pooled_sizes((1, 8, 8)) == [(8, 8), (2, 2)]
 
 
 def test_sizes_by_hand() -> None:
@@ -83,7 +98,9 @@ def test_norms() -> None:
         return sum(isinstance(module, kinds) for module in net.modules())
 
     assert [norms(net) for net in nets((1, 28, 28))] == [3, 1]
+    assert [norms(net) for net in nets((1, 28, 28), norm="generator")] == [3, 0]
     assert [norms(net) for net in nets((1, 28, 28), norm="none")] == [0, 0]
+    assert [norms(net) for net in nets((1, 28, 28), depth=1, dense=0)] == [4, 2]
 
 
 def test_without_a_norm_values_keep_their_size() -> None:

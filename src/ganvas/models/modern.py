@@ -52,8 +52,13 @@ class Modern:
     dense: Annotated[int, Field(ge=0)] = 512
     """Units of the hidden dense layer at the small end of each net; 0: none."""
 
-    norm: Literal["batch", "none"] = "batch"
-    """BatchNorm before the activations, or none, as penalties on D's gradients would have it."""
+    norm: Literal["both", "generator", "none"] = "both"
+    """Which nets have BatchNorm before their activations; penalties on D's gradients go with a D
+    that has none."""
+
+    down: Literal["stride", "pool"] = "stride"
+    """How D halves: 4x4 convolutions of stride 2, or 5x5 ones without margins and max pooling,
+    which see more and take longer."""
 
     labels: bool = False
     """Tell both nets the class of an image: G by an embedding beside the latent, D by a projection
@@ -67,41 +72,41 @@ class Modern:
         return self.labels
 
     def generator(self, shape: Shape, latent_dims: int, num_classes: int = 0) -> nn.Module:
-        sizes = self._sizes(shape)
+        sizes = self._sizes(shape)[::-1]
         widths = [min(self.most, 2 * self.width << i) for i in range(len(sizes) - 1)][::-1]
-        small = (widths[0], *sizes[-1])
+        small = (widths[0], *sizes[0])
         fan_in = latent_dims + (self.embedding if num_classes else 0)
+        normed = self.norm != "none"
         layers: list[nn.Module] = []
         if self.dense:
-            layers += [self._linear(fan_in, self.dense), *self._norm1d(self.dense), nn.ReLU()]
+            layers += [nn.Linear(fan_in, self.dense, bias=not normed)]
+            layers += [*([nn.BatchNorm1d(self.dense)] if normed else []), nn.ReLU()]
             fan_in = self.dense
-        layers += [self._linear(fan_in, num_values(small)), ToImage(small)]
-        layers += [*self._norm2d(widths[0]), nn.ReLU()]
-        for i, size in enumerate(sizes[-2::-1]):
-            layers += self._extra(widths[i], nn.ReLU())
+        layers += [nn.Linear(fan_in, num_values(small), bias=not normed), ToImage(small)]
+        for i, width in enumerate(widths):
+            layers += [*([nn.BatchNorm2d(width)] if normed else []), nn.ReLU()]
+            layers += self._extra(width, nn.ReLU(), normed)
             is_last = i == len(widths) - 1
             channels = shape[0] if is_last else widths[i + 1]
-            bias = is_last or self.norm == "none"
-            layers += [SameConvTranspose2d(widths[i], channels, 4, stride=2, bias=bias)]
-            if size != tuple(2 * side for side in sizes[len(sizes) - 1 - i]):
-                layers += [Crop(*size)]
-            layers += [nn.Tanh()] if is_last else [*self._norm2d(channels), nn.ReLU()]
-        net = nn.Sequential(*layers)
-        if self.norm == "none":
+            bias = is_last or not normed
+            layers += [SameConvTranspose2d(width, channels, 4, stride=2, bias=bias)]
+            if sizes[i + 1] != tuple(2 * side for side in sizes[i]):
+                layers += [Crop(*sizes[i + 1])]
+        net = nn.Sequential(*layers, nn.Tanh())
+        if not normed:
             _keeps_size(net, 0.0)
         return Conditional(net, num_classes, self.embedding) if num_classes else net
 
     def discriminator(self, shape: Shape, num_classes: int = 0) -> nn.Module:
-        sizes = self._sizes(shape)
+        sizes = self._sizes(shape) if self.down == "stride" else self._pooled_sizes(shape)
         channels = shape[0]
         layers: list[nn.Module] = []
         for i in range(len(sizes) - 1):
             width = min(self.most, self.width << i)
-            # images themselves are not normalised, or D could not see how bright they are
-            norm = self._norm2d(width) if i else []
-            bias = not norm
-            layers += [SameConv2d(channels, width, 4, stride=2, bias=bias), *norm]
-            layers += [nn.LeakyReLU(0.2), *self._extra(width, nn.LeakyReLU(0.2))]
+            # not after the first, or D could not see how bright an image is
+            normed = i > 0 and self.norm == "both"
+            layers += self._halved(channels, width, normed)
+            layers += self._extra(width, nn.LeakyReLU(0.2), normed)
             channels = width
         flat = channels * math.prod(sizes[-1])
         ends: list[nn.Module] = [Flatten()]
@@ -126,22 +131,28 @@ class Modern:
             sizes.append((math.ceil(height / 2), math.ceil(width / 2)))
         return sizes
 
-    def _extra(self, width: int, activation: nn.Module) -> list[nn.Module]:
+    def _pooled_sizes(self, shape: Shape) -> list[tuple[int, int]]:
+        """D's sizes where it pools: without a margin of 2 pixels all round, then half."""
+        sizes = [self._sizes(shape)[0]]
+        while min(sizes[-1]) >= SMALLEST:
+            height, width = sizes[-1]
+            sizes.append(((height - 4) // 2, (width - 4) // 2))
+        return sizes
+
+    def _halved(self, fan_in: int, width: int, normed: bool) -> list[nn.Module]:
+        """A block of D that halves the size."""
+        after = [*([nn.BatchNorm2d(width)] if normed else []), nn.LeakyReLU(0.2)]
+        if self.down == "stride":
+            return [SameConv2d(fan_in, width, 4, stride=2, bias=not normed), *after]
+        return [nn.Conv2d(fan_in, width, 5, bias=not normed), *after, nn.MaxPool2d(2)]
+
+    def _extra(self, width: int, activation: nn.Module, normed: bool) -> list[nn.Module]:
         """Convolutions that keep the size."""
         found: list[nn.Module] = []
         for _ in range(self.depth):
-            found += [SameConv2d(width, width, 3, bias=self.norm == "none")]
-            found += [*self._norm2d(width), activation]
+            found += [SameConv2d(width, width, 3, bias=not normed)]
+            found += [*([nn.BatchNorm2d(width)] if normed else []), activation]
         return found
-
-    def _linear(self, fan_in: int, fan_out: int) -> nn.Linear:
-        return nn.Linear(fan_in, fan_out, bias=self.norm == "none")
-
-    def _norm1d(self, width: int) -> list[nn.Module]:
-        return [nn.BatchNorm1d(width)] if self.norm == "batch" else []
-
-    def _norm2d(self, width: int) -> list[nn.Module]:
-        return [nn.BatchNorm2d(width)] if self.norm == "batch" else []
 
 
 class Crop(nn.Module):
