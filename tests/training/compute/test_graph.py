@@ -29,7 +29,7 @@ from ganvas.images import to_float
 from ganvas.pixels import ImageSet
 from ganvas.registry import LATENTS, MODELS, UPDATES
 from ganvas.rundir import RunFolder
-from ganvas.schedules import START
+from ganvas.schedules import START, Progress
 from ganvas.training.checkpoint import load_checkpoint, save_checkpoint
 from ganvas.training.compute.graph import (
     WARM_UP,
@@ -107,6 +107,9 @@ def everything(state: State) -> dict[str, Tensor]:
     for name, optimizer in state.players.optimizers.items():
         for index, moments in optimizer.moments.items():
             found |= {f"{name}.{index}.{key}": value for key, value in moments.items()}
+    if state.average is not None:
+        found |= {f"average.{k}": value for k, value in state.average.net.state_dict().items()}
+    found["strength"] = state.players.augment.strength
     return found | {f"sums.{key}": value for key, value in state.sums.items()}
 
 
@@ -260,6 +263,35 @@ def test_only_latents_that_say_so_can_be_captured(name: str) -> None:
     assert not latent.capturable or reads.values == reads.tensors == 0
 
 
+ON_THE_WAY = {
+    "r1": {"penalty.name": "r1", "penalty.weight": "1 to 0.1 over 1000 images"},
+    "r1-r2": {"penalty.name": "r1-r2"},
+    "gradient-penalty": {"penalty.name": "gradient-penalty"},
+    "finite-difference": {"penalty.name": "finite-difference"},
+    "diffaugment": {"augment.name": "diffaugment", "augment.flips": True},
+    "adaptive": {"augment.name": "adaptive", "loss.name": "relativistic"},
+    "rate": {"optim.generator.learning_rate": "1e-3 to 0 over 1000 images"},
+    "average": {"ema.half_life": 100.0},
+}
+
+
+@pytest.mark.parametrize("settings", ON_THE_WAY.values(), ids=ON_THE_WAY)
+def test_what_changes_on_the_way_can_be_captured(settings: dict[str, Any]) -> None:
+    """Neither a value is read nor a tensor made of one, and what changes stays where it lies."""
+    run = make_run("alternating", **settings)
+    assert obstacle(run) is None
+    state, loader = begin(run)
+    indices = next(loader.indices(0))
+    steps = Steps(run, state, loader, run.update.step)
+    steps.take(START)
+    where = {key: value.data_ptr() for key, value in everything(state).items()}
+    with Reads() as reads:
+        steps._play(indices)
+    assert reads.values == reads.tensors == 0
+    steps.take(Progress(100))
+    assert {key: value.data_ptr() for key, value in everything(state).items()} == where
+
+
 @pytest.mark.parametrize("model", MODELS.names())
 def test_a_step_needs_no_values(model: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """On the meta device there are none, and nothing on the processor mixes with what is there."""
@@ -301,6 +333,7 @@ def test_components_say_whether_they_can_be_captured() -> None:
         ({"latent.name": "uniform"}, None),
         ({"latent.name": "truncated-normal"}, "latent.name = 'truncated-normal'"),
         ({"update.name": "controller"}, "update.name = 'controller'"),
+        ({"optim.generator.beta_2": "0.9 to 0.99"}, "a ramp as optim.generator.beta_2"),
     ],
     ids=str,
 )
