@@ -138,15 +138,15 @@ def test_nothing_is_done_where_all_is_off() -> None:
 
 def test_at_strength_0_nothing_changes_and_at_1_everything_does() -> None:
     x = images()
-    assert torch.equal(Adaptive(flips=True)(x, rng(), torch.zeros(())), x)
-    y = Adaptive(**(OFF | {"brightness": 0.5}))(x, rng(), torch.ones(()))
+    assert torch.equal(Adaptive(changes=DiffAugment(flips=True))(x, rng(), torch.zeros(())), x)
+    y = Adaptive(changes=only(brightness=0.5))(x, rng(), torch.ones(()))
     assert (y != x).flatten(1).any(1).all()
 
 
 def test_the_strength_is_the_chance_of_each_change() -> None:
     x = images(num=4000)
     for changes in ({"brightness": 0.5}, {"contrast": 0.5}, {"cutout": 0.5}):
-        y = Adaptive(**(OFF | changes))(x, rng(), torch.tensor(0.3))
+        y = Adaptive(changes=only(**changes))(x, rng(), torch.tensor(0.3))
         assert (y != x).flatten(1).any(1).float().mean().item() == pytest.approx(0.3, abs=0.03)
 
 

@@ -59,12 +59,17 @@ class DiffAugment:
 
 @AUGMENTATIONS.register("adaptive")
 @dataclass(frozen=True, kw_only=True, config=CHECKED)
-class Adaptive(DiffAugment):
+class Adaptive:
     """`diffaugment`, each change with a chance that follows from D's lead (Karras et al. 2020).
 
     The chance starts at 0. It rises while D's mean output on reals exceeds that on fakes by more
     than `target`, which is what overfitting to few images looks like, and falls otherwise.
     """
+
+    capturable: ClassVar[bool] = True
+
+    changes: DiffAugment = DiffAugment()
+    """What is changed, and by how much: the settings of `diffaugment`."""
 
     target: Annotated[float, Field(gt=0)] = 0.6
     """The lead at which the chance stays as it is, in D's outputs as they are logged: a difference
@@ -74,7 +79,7 @@ class Adaptive(DiffAugment):
     """Real images in which the chance goes from 0 to 1 at the fastest."""
 
     def __call__(self, images: Tensor, rng: Generator, strength: Tensor | float) -> Tensor:
-        return _changed(images, rng, self, strength)
+        return _changed(images, rng, self.changes, strength)
 
 
 def _changed(
