@@ -30,44 +30,43 @@ BASE: Final[dict[str, Any]] = {
     "output.sample": "10 epochs",
     "output.checkpoint": "10 epochs",
 }
-MODERN: Final[dict[str, Any]] = BASE | {
-    "model.name": "modern",
-    "latent.name": "normal",
-    "latent.dims": 64,
-    "train.batch_size": 32,
-    "ema.half_life": 20_000.0,
-}
+EMA: Final = {"ema.half_life": 20_000.0}
+MODERN: Final[dict[str, Any]] = (
+    BASE
+    | EMA
+    | {
+        "model.name": "modern",
+        "latent.name": "normal",
+        "latent.dims": 64,
+        "train.batch_size": 64,
+    }
+)
 """Rates of 1e-3 and the non-saturating loss come from the recipe that all start from."""
+RATES: Final = ("optim.generator.learning_rate", "optim.discriminator.learning_rate")
 R1: Final = {"penalty.name": "r1", "penalty.weight": 0.05}
 CANDIDATES: Final[dict[str, dict[str, Any]]] = {
     "published": BASE,
-    "published, EMA, batch 64": BASE | {"train.batch_size": 64, "ema.half_life": 20_000.0},
-    "published, EMA, batch 32": BASE | {"train.batch_size": 32, "ema.half_life": 20_000.0},
-    "stride": MODERN,
-    "pool": MODERN | {"model.down": "pool"},
-    "pool, not dense": MODERN | {"model.down": "pool", "model.dense": 0},
-    "pool, norm in G": MODERN | {"model.down": "pool", "model.norm": "generator"},
-    "pool, dense 1024": MODERN | {"model.down": "pool", "model.dense": 1024},
-    "pool, narrow": MODERN | {"model.down": "pool", "model.width": 16},
-    "pool, batch 16": MODERN | {"model.down": "pool", "train.batch_size": 16},
-    "pool, batch 64": MODERN | {"model.down": "pool", "train.batch_size": 64},
-    "pool, shared fakes": MODERN | {"model.down": "pool", "update.fakes": "shared"},
-    "pool, late decay": MODERN
-    | {
-        "model.down": "pool",
-        "optim.generator.learning_rate": "1e-3 to 0 from 70 % to 100 %",
-        "optim.discriminator.learning_rate": "1e-3 to 0 from 70 % to 100 %",
-    },
-    "pool, rates 2e-3": MODERN
-    | {
-        "model.down": "pool",
-        "optim.generator.learning_rate": 2e-3,
-        "optim.discriminator.learning_rate": 2e-3,
-    },
-    "pool, hinge": MODERN | {"model.down": "pool", "loss.name": "hinge"},
-    "stride, norm in G, relativistic, R1": MODERN
-    | {"model.norm": "generator", "loss.name": "relativistic"}
+    "published, EMA, batch 64": BASE | EMA | {"train.batch_size": 64},
+    "published, EMA, batch 32": BASE | EMA | {"train.batch_size": 32},
+    "modern": MODERN,
+    "modern, batch 32": MODERN | {"train.batch_size": 32},
+    "modern, D strided": MODERN | {"model.down": "stride"},
+    "modern, BatchNorm in both": MODERN | {"model.norm": "both"},
+    "modern, dense 512": MODERN | {"model.dense": 512},
+    "modern, not dense": MODERN | {"model.dense": 0},
+    "modern, half as wide": MODERN | {"model.width": 16},
+    "modern, slope 0.2": MODERN | {"model.slope": 0.2},
+    "modern, shared fakes": MODERN | {"update.fakes": "shared"},
+    "modern, rates 2e-3": MODERN | dict.fromkeys(RATES, 2e-3),
+    "modern, rates 5e-4": MODERN | dict.fromkeys(RATES, 5e-4),
+    "modern, rates to 0 at the end": MODERN | dict.fromkeys(RATES, "1e-3 to 0 from 60 % to 100 %"),
+    "modern, hinge": MODERN | {"loss.name": "hinge"},
+    "modern, R1": MODERN | R1,
+    "modern, relativistic, R1": MODERN | {"loss.name": "relativistic"} | R1,
+    "modern, D strided, relativistic, R1": MODERN
+    | {"model.down": "stride", "loss.name": "relativistic"}
     | R1,
+    "modern, labels": MODERN | {"model.labels": True},
 }
 
 

@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from ganvas.errors import UsageError
+from ganvas.models.cs231n import CS231nDCGAN
 from ganvas.models.fast.switch import use_fast
 from ganvas.models.modern import Modern
 from ganvas.models.summary import layers, num_parameters
@@ -71,23 +72,39 @@ def test_pooling_leaves_out_two_pixels_all_round_and_halves() -> None:
 
 
 def test_sizes_by_hand() -> None:
-    """28x28 with width 4 and 16 dense units: G 5 -> 16 -> 16x7x7 -> 8x14x14 -> 28x28; D 4x14x14
-    -> 8x7x7 -> 16 -> 1."""
+    """28x28 with width 4 and 16 dense units: G 5 -> 16 -> 16x7x7 -> 8x14x14 -> 28x28; D 4x12x12
+    -> 8x4x4 -> 16 -> 1."""
     G, D = nets((1, 28, 28))
-    g = 5 * 16 + 2 * 16 + 16 * 784 + 2 * 16 + 16 * 8 * 16 + 2 * 8 + 8 * 1 * 16 + 1
-    d = 1 * 4 * 16 + 4 + 4 * 8 * 16 + 2 * 8 + 392 * 16 + 16 + 16 + 1
+    g = 5 * 16 + 16 + 2 * 16 + 16 * 784 + 784 + 2 * 784
+    g += 16 * 8 * 16 + 8 + 2 * 8 + 8 * 1 * 16 + 1
+    d = 1 * 4 * 25 + 4 + 4 * 8 * 25 + 8 + 128 * 16 + 16 + 16 + 1
     assert (num_parameters(G), num_parameters(D)) == (g, d)
     shapes = [row.output for row in layers(D, torch.rand(2, 1, 28, 28)) if row.multiply_adds]
+    assert shapes == [[4, 24, 24], [8, 8, 8], [16], [1]]
+    D = nets((1, 28, 28), down="stride")[1]
+    shapes = [row.output for row in layers(D, torch.rand(2, 1, 28, 28)) if row.multiply_adds]
     assert shapes == [[4, 14, 14], [8, 7, 7], [16], [1]]
+
+
+def test_at_28x28_they_are_cs231ns() -> None:
+    """Layer by layer, with the settings as they are."""
+    theirs = CS231nDCGAN()
+    for one, two in (
+        (Modern().generator((1, 28, 28), 96), theirs.generator((1, 28, 28), 96)),
+        (Modern().discriminator((1, 28, 28)), theirs.discriminator((1, 28, 28))),
+    ):
+        assert [str(layer) for layer in one] == [str(layer) for layer in two]
 
 
 def test_width_depth_and_most_are_what_they_say() -> None:
     def convolutions(net: nn.Module) -> list[int]:
         return [m.out_channels for m in net.modules() if isinstance(m, nn.Conv2d)]
 
-    assert convolutions(nets((3, 64, 64))[1]) == [4, 8, 16, 32]
-    assert convolutions(nets((3, 64, 64), most=10)[1]) == [4, 8, 10, 10]
-    assert convolutions(nets((3, 64, 64), depth=1)[1]) == [4, 4, 8, 8, 16, 16, 32, 32]
+    stride = {"down": "stride"}
+    assert convolutions(nets((3, 64, 64))[1]) == [4, 8, 16]
+    assert convolutions(nets((3, 64, 64), **stride)[1]) == [4, 8, 16, 32]
+    assert convolutions(nets((3, 64, 64), most=10, **stride)[1]) == [4, 8, 10, 10]
+    assert convolutions(nets((3, 64, 64), depth=1, **stride)[1]) == [4, 4, 8, 8, 16, 16, 32, 32]
     assert convolutions(nets((3, 64, 64), depth=1)[0]) == [64, 32, 16, 8]
 
 
@@ -97,15 +114,15 @@ def test_norms() -> None:
     def norms(net: nn.Module) -> int:
         return sum(isinstance(module, kinds) for module in net.modules())
 
-    assert [norms(net) for net in nets((1, 28, 28))] == [3, 1]
-    assert [norms(net) for net in nets((1, 28, 28), norm="generator")] == [3, 0]
+    assert [norms(net) for net in nets((1, 28, 28))] == [3, 0]
+    assert [norms(net) for net in nets((1, 28, 28), norm="both")] == [3, 1]
     assert [norms(net) for net in nets((1, 28, 28), norm="none")] == [0, 0]
-    assert [norms(net) for net in nets((1, 28, 28), depth=1, dense=0)] == [4, 2]
+    assert [norms(net) for net in nets((1, 28, 28), depth=1, dense=0)] == [4, 0]
 
 
 def test_without_a_norm_values_keep_their_size() -> None:
     torch.manual_seed(0)
-    model = Modern(norm="none")
+    model = Modern(norm="none", slope=0.2)
     images = torch.randn(64, 3, 64, 64)
     with torch.no_grad():
         logits = model.discriminator((3, 64, 64))(images)

@@ -34,7 +34,7 @@ class Modern:
     """Convolutions up and down by halves, with a dense layer at the small end of each net.
 
     Images in [-1, 1] of 8 to 256 pixels a side, odd ones and oblong ones too. Source: our own, from
-    measurements of what a few minutes on a processor buy; after DCGAN (Radford et al. 2015).
+    measurements of what a few minutes on a processor buy; after InfoGAN's (Chen et al. 2016).
     """
 
     value_range: ClassVar[tuple[float, float]] = (-1.0, 1.0)
@@ -49,16 +49,19 @@ class Modern:
     depth: Annotated[int, Field(ge=0, le=4)] = 0
     """3x3 convolutions at each size besides those that change it."""
 
-    dense: Annotated[int, Field(ge=0)] = 512
+    dense: Annotated[int, Field(ge=0)] = 1024
     """Units of the hidden dense layer at the small end of each net; 0: none."""
 
-    norm: Literal["both", "generator", "none"] = "both"
-    """Which nets have BatchNorm before their activations; penalties on D's gradients go with a D
+    norm: Literal["both", "generator", "none"] = "generator"
+    """Which nets have BatchNorm, after their activations. Penalties on D's gradients go with a D
     that has none."""
 
-    down: Literal["stride", "pool"] = "stride"
-    """How D halves: 4x4 convolutions of stride 2, or 5x5 ones without margins and max pooling,
-    which see more and take longer."""
+    down: Literal["pool", "stride"] = "pool"
+    """How D halves: 5x5 convolutions without margins and max pooling, or 4x4 ones of stride 2,
+    which are faster and see less."""
+
+    slope: Annotated[float, Field(ge=0, lt=1)] = 0.01
+    """What D's leaky ReLUs leave of negative values."""
 
     labels: bool = False
     """Tell both nets the class of an image: G by an embedding beside the latent, D by a projection
@@ -79,22 +82,19 @@ class Modern:
         normed = self.norm != "none"
         layers: list[nn.Module] = []
         if self.dense:
-            layers += [nn.Linear(fan_in, self.dense, bias=not normed)]
-            layers += [*([nn.BatchNorm1d(self.dense)] if normed else []), nn.ReLU()]
+            layers += [nn.Linear(fan_in, self.dense), nn.ReLU()]
+            layers += [nn.BatchNorm1d(self.dense)] if normed else []
             fan_in = self.dense
-        layers += [nn.Linear(fan_in, num_values(small), bias=not normed), ToImage(small)]
-        for i, width in enumerate(widths):
-            layers += [*([nn.BatchNorm2d(width)] if normed else []), nn.ReLU()]
+        layers += [nn.Linear(fan_in, num_values(small)), nn.ReLU()]
+        # a unit of the dense layer paints one place, so each has statistics of its own
+        layers += [nn.BatchNorm1d(num_values(small))] if normed else []
+        layers += [ToImage(small), *self._extra(widths[0], nn.ReLU(), normed)]
+        for i, (width, wider) in enumerate(zip(widths[1:], widths[:-1], strict=True), 1):
+            layers += [SameConvTranspose2d(wider, width, 4, stride=2), *_crop(sizes[i - 1 : i + 1])]
+            layers += [nn.ReLU(), *([nn.BatchNorm2d(width)] if normed else [])]
             layers += self._extra(width, nn.ReLU(), normed)
-            is_last = i == len(widths) - 1
-            channels = shape[0] if is_last else widths[i + 1]
-            bias = is_last or not normed
-            layers += [SameConvTranspose2d(width, channels, 4, stride=2, bias=bias)]
-            if sizes[i + 1] != tuple(2 * side for side in sizes[i]):
-                layers += [Crop(*sizes[i + 1])]
-        net = nn.Sequential(*layers, nn.Tanh())
-        if not normed:
-            _keeps_size(net, 0.0)
+        layers += [SameConvTranspose2d(widths[-1], shape[0], 4, stride=2), *_crop(sizes[-2:])]
+        net = _started(nn.Sequential(*layers, nn.Tanh()), 0.0, normed)
         return Conditional(net, num_classes, self.embedding) if num_classes else net
 
     def discriminator(self, shape: Shape, num_classes: int = 0) -> nn.Module:
@@ -106,15 +106,14 @@ class Modern:
             # not after the first, or D could not see how bright an image is
             normed = i > 0 and self.norm == "both"
             layers += self._halved(channels, width, normed)
-            layers += self._extra(width, nn.LeakyReLU(0.2), normed)
+            layers += self._extra(width, nn.LeakyReLU(self.slope), normed)
             channels = width
         flat = channels * math.prod(sizes[-1])
         ends: list[nn.Module] = [Flatten()]
         if self.dense:
-            ends += [nn.Linear(flat, self.dense), nn.LeakyReLU(0.2)]
+            ends += [nn.Linear(flat, self.dense), nn.LeakyReLU(self.slope)]
         ends += [nn.Linear(self.dense or flat, 1), Logits()]
-        if self.norm == "none":
-            _keeps_size(nn.Sequential(*layers, *ends), 0.2)
+        _started(nn.Sequential(*layers, *ends), self.slope, self.norm != "none")
         if num_classes:
             return Projection(nn.Sequential(*layers), nn.Sequential(*ends), channels, num_classes)
         return nn.Sequential(*layers, *ends)
@@ -141,17 +140,17 @@ class Modern:
 
     def _halved(self, fan_in: int, width: int, normed: bool) -> list[nn.Module]:
         """A block of D that halves the size."""
-        after = [*([nn.BatchNorm2d(width)] if normed else []), nn.LeakyReLU(0.2)]
+        after = [nn.LeakyReLU(self.slope), *([nn.BatchNorm2d(width)] if normed else [])]
         if self.down == "stride":
-            return [SameConv2d(fan_in, width, 4, stride=2, bias=not normed), *after]
-        return [nn.Conv2d(fan_in, width, 5, bias=not normed), *after, nn.MaxPool2d(2)]
+            return [SameConv2d(fan_in, width, 4, stride=2), *after]
+        return [nn.Conv2d(fan_in, width, 5), *after, nn.MaxPool2d(2)]
 
     def _extra(self, width: int, activation: nn.Module, normed: bool) -> list[nn.Module]:
         """Convolutions that keep the size."""
         found: list[nn.Module] = []
         for _ in range(self.depth):
-            found += [SameConv2d(width, width, 3, bias=not normed)]
-            found += [*([nn.BatchNorm2d(width)] if normed else []), activation]
+            found += [SameConv2d(width, width, 3), activation]
+            found += [nn.BatchNorm2d(width)] if normed else []
         return found
 
 
@@ -204,17 +203,27 @@ class Projection(nn.Module):
         return logits + of_class
 
 
-def _keeps_size(net: nn.Module, slope: float) -> None:
-    """Normal weights that keep the size of values without a normalisation (He et al. 2015).
+def _crop(sizes: list[tuple[int, int]]) -> list[nn.Module]:
+    """What a doubled map needs to be of the second size."""
+    (height, width), wanted = sizes
+    return [] if wanted == (2 * height, 2 * width) else [Crop(*wanted)]
+
+
+def _started(net: nn.Sequential, slope: float, normed: bool) -> nn.Sequential:
+    """Weights to start from: with BatchNorm Xavier's for dense and transposed layers (Glorot &
+    Bengio 2010); without, such that values keep their size (He et al. 2015), and zero biases.
 
     Half of a leaky ReLU's values shrink by `slope`. Of a transposed convolution of stride 2 a
     quarter of the kernel meets each pixel that comes out.
     """
     for module in net.modules():
-        if isinstance(module, nn.Linear | nn.Conv2d | nn.ConvTranspose2d):
+        if normed and isinstance(module, nn.Linear | nn.ConvTranspose2d):
+            nn.init.xavier_uniform_(module.weight)
+        elif not normed and isinstance(module, nn.Linear | nn.Conv2d | nn.ConvTranspose2d):
             fan_in = module.weight[0].numel()
             if isinstance(module, nn.ConvTranspose2d):
                 fan_in = module.in_channels * module.weight[0, 0].numel() // 4
             nn.init.normal_(module.weight, std=math.sqrt(2 / ((1 + slope**2) * fan_in)))
-            if module.bias is not None:
-                nn.init.zeros_(module.bias)
+            assert module.bias is not None
+            nn.init.zeros_(module.bias)
+    return net
