@@ -66,7 +66,7 @@ CANDIDATES: Final[dict[str, dict[str, Any]]] = {
     "modern, D strided, relativistic, R1": MODERN
     | {"model.down": "stride", "loss.name": "relativistic"}
     | R1,
-    "modern, labels": MODERN | {"model.labels": True},
+    "modern, labels": MODERN | {"model.labels": "on"},
 }
 
 

@@ -33,7 +33,7 @@ def nets(shape: Any, num_classes: int = 0, **settings: Any) -> tuple[nn.Module, 
         {"down": "pool"},
         {"depth": 1},
         {"dense": 0},
-        {"labels": True},
+        {"labels": "on"},
         {"most": 6},
     ],
     ids=str,
@@ -133,7 +133,7 @@ def test_without_a_norm_values_keep_their_size() -> None:
 
 
 def test_the_class_makes_a_difference_to_both() -> None:
-    G, D = nets((1, 8, 8), 3, labels=True)
+    G, D = nets((1, 8, 8), 3, labels="on")
     G.eval(), D.eval()
     z = torch.randn(1, 5)
     one, other = G(z, torch.tensor([0])), G(z, torch.tensor([1]))
@@ -143,7 +143,7 @@ def test_the_class_makes_a_difference_to_both() -> None:
 
 def test_the_projection_by_hand() -> None:
     """Of class c: the plain logit and the product of e_c with the mean of each feature map."""
-    _, D = nets((1, 8, 8), 3, labels=True)
+    _, D = nets((1, 8, 8), 3, labels="on")
     D.eval()
     images, labels = torch.randn(2, 1, 8, 8), torch.tensor([2, 0])
     maps = D.features(images)
@@ -172,4 +172,5 @@ def test_other_sizes_are_one_line(shape: Any, use: str) -> None:
 
 
 def test_it_takes_labels_if_it_is_told_to() -> None:
-    assert (Modern().takes_labels, Modern(labels=True).takes_labels) == (False, True)
+    found = {labels: Modern(labels=labels).takes_labels for labels in ("off", "on", "auto")}
+    assert found == {"off": False, "on": True, "auto": True}

@@ -18,7 +18,7 @@ ON: dict[str, Any] = {
     "model.name": "modern",
     "model.width": 4,
     "model.dense": 8,
-    "model.labels": True,
+    "model.labels": "on",
     "latent.name": "normal",
     "latent.dims": 4,
     "loss.name": "relativistic",
@@ -104,11 +104,11 @@ def test_show_counts_the_layers_of_labelled_nets(run: Path) -> None:
 
 
 def test_labels_that_are_not_there_are_one_line(tiny_npz: Path, tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="takes labels, and the images have none"):
+    with pytest.raises(UsageError, match="model.labels: found 'on', and the images have none"):
         ganvas.train(
             "cs231n-vanilla", data=tiny_npz, settings=ON, outdir=tmp_path / "x", progress=False
         )
-    without = ON | {"model.labels": False}
+    without = ON | {"model.labels": "off"}
     ganvas.train(
         "cs231n-vanilla", data=tiny_npz, settings=without, outdir=tmp_path / "y", progress=False
     )

@@ -63,16 +63,16 @@ class Modern:
     slope: Annotated[float, Field(ge=0, lt=1)] = 0.01
     """What D's leaky ReLUs leave of negative values."""
 
-    labels: bool = False
+    labels: Literal["off", "on", "auto"] = "off"
     """Tell both nets the class of an image: G by an embedding beside the latent, D by a projection
-    (Miyato & Koyama 2018, equation 5)."""
+    (Miyato & Koyama 2018, equation 5). auto: if the images have classes, and enough of each."""
 
     embedding: Positive = 32
     """Values that stand for a class in G."""
 
     @property
     def takes_labels(self) -> bool:
-        return self.labels
+        return self.labels != "off"
 
     def generator(self, shape: Shape, latent_dims: int, num_classes: int = 0) -> nn.Module:
         sizes = self._sizes(shape)[::-1]

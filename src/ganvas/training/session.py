@@ -22,13 +22,13 @@ from ganvas.data.store import Store
 from ganvas.errors import UsageError
 from ganvas.images import grid, scale_for, write_png
 from ganvas.pixels import ImageSet, Pixels, fingerprint
-from ganvas.protocols import takes_labels
 from ganvas.rundir import RunFolder, now
 from ganvas.seeds import stream
 from ganvas.training.checkpoint import load_checkpoint
 from ganvas.training.compute.graph import check_device
 from ganvas.training.environment import environment
 from ganvas.training.joint import Step, fewest_passes
+from ganvas.training.labels import classes_told
 from ganvas.training.monitor import Evaluation, make_plan
 from ganvas.training.progress import Reporter
 from ganvas.training.state import State, new_state
@@ -75,9 +75,7 @@ def open_session(
     check_device(run, device)
     data = load_images(run.data, run.preprocess, "train", data_root)
     lengths = Lengths.of(run, len(data))
-    num_classes = data.num_classes if takes_labels(run.model) else 0
-    if takes_labels(run.model) and not num_classes:
-        raise UsageError("model: takes labels, and the images have none; see model.labels")
+    num_classes, about_classes = classes_told(run.model, data)
     state = new_state(run, data.shape, device, num_classes)
     _check_last_batch(run, lengths, state)
     plan = make_plan(run, data, data_root)
@@ -94,7 +92,9 @@ def open_session(
             reporter.warn(remark)
     else:
         folder.create(run, record)
-    store = Store(data, device, with_labels=takes_labels(run.model))
+    if about_classes:
+        reporter.say(about_classes)
+    store = Store(data, device, with_labels=num_classes > 0)
     shown = _some(run, len(data))
     reals = data.images[shown]
     sheet = grid(reals, *run.output.grid)

@@ -117,6 +117,7 @@ def show(
     from ganvas.data.prepare import load_images
     from ganvas.models.summary import layers, num_parameters
     from ganvas.protocols import build_discriminator, build_generator, takes_labels
+    from ganvas.training.labels import classes_told
 
     if name not in config.recipe_names() and not name.endswith(".toml"):
         return _show_component(name)
@@ -127,7 +128,8 @@ def show(
     num_images, shape = size_of_data(run, root)
     num_classes = 0
     if takes_labels(run.model):
-        num_classes = load_images(run.data, run.preprocess, "train", root).num_classes
+        data = load_images(run.data, run.preprocess, "train", root)
+        num_classes, _ = classes_told(run.model, data)
     lengths = Lengths.of(run, num_images)
     with torch.device("meta"):  # shapes and counts only
         G = build_generator(run.model, shape, run.latent.dims, num_classes)
