@@ -63,8 +63,9 @@ class Ending:
         if self._deadline is None:
             assert self.total is not None
             return self._state.step / self.total
-        left = self._deadline - self._reserve() - self._clock()
-        return min(1.0, max(0.0, 1 - left / self._budget))
+        until = self._deadline - self._clock()
+        passed, left = self._budget - until, max(0.0, until - self._reserve())
+        return passed / (passed + left) if passed > 0 else 0.0
 
     def took(self, seconds: float) -> None:
         """What was due at a step (a sheet, a checkpoint, ...) took so long."""
