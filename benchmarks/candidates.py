@@ -55,6 +55,11 @@ CANDIDATES: Final[dict[str, dict[str, Any]]] = {
     "modern, dense 512": MODERN | {"model.dense": 512},
     "modern, not dense": MODERN | {"model.dense": 0},
     "modern, half as wide": MODERN | {"model.width": 16},
+    "modern, half as wide, dense 512": MODERN | {"model.width": 16, "model.dense": 512},
+    "modern, a quarter as wide, dense 256": MODERN | {"model.width": 8, "model.dense": 256},
+    "modern, half as wide, rates to 0 at the end": MODERN
+    | {"model.width": 16}
+    | dict.fromkeys(RATES, "1e-3 to 0 from 60 % to 100 %"),
     "modern, slope 0.2": MODERN | {"model.slope": 0.2},
     "modern, shared fakes": MODERN | {"update.fakes": "shared"},
     "modern, rates 2e-3": MODERN | dict.fromkeys(RATES, 2e-3),
@@ -67,6 +72,8 @@ CANDIDATES: Final[dict[str, dict[str, Any]]] = {
     | {"model.down": "stride", "loss.name": "relativistic"}
     | R1,
     "modern, labels": MODERN | {"model.labels": "on"},
+    "modern, half as wide, dense 512, labels": MODERN
+    | {"model.width": 16, "model.dense": 512, "model.labels": "on"},
 }
 
 

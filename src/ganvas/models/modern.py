@@ -109,14 +109,13 @@ class Modern:
             layers += self._extra(width, nn.LeakyReLU(self.slope), normed)
             channels = width
         flat = channels * math.prod(sizes[-1])
-        ends: list[nn.Module] = [Flatten()]
+        layers += [Flatten()]
         if self.dense:
-            ends += [nn.Linear(flat, self.dense), nn.LeakyReLU(self.slope)]
-        ends += [nn.Linear(self.dense or flat, 1), Logits()]
-        _started(nn.Sequential(*layers, *ends), self.slope, self.norm != "none")
-        if num_classes:
-            return Projection(nn.Sequential(*layers), nn.Sequential(*ends), channels, num_classes)
-        return nn.Sequential(*layers, *ends)
+            layers += [nn.Linear(flat, self.dense), nn.LeakyReLU(self.slope)]
+            flat = self.dense
+        end = [nn.Linear(flat, 1), Logits()]
+        net = _started(nn.Sequential(*layers, *end), self.slope, self.norm != "none")
+        return Projection(net, flat, num_classes) if num_classes else net
 
     def _sizes(self, shape: Shape) -> list[tuple[int, int]]:
         """Heights and widths from the images' down to the smallest map, each half of the last."""
@@ -173,8 +172,10 @@ class Conditional(nn.Module):
 
     def __init__(self, net: nn.Module, num_classes: int, dims: int) -> None:
         super().__init__()
-        self.classes = nn.Embedding(num_classes, dims)
         self.net = net
+        self.classes = nn.Embedding(num_classes, dims)
+        # small beside the latent, or G draws one image a class and has no use for the latent
+        nn.init.normal_(self.classes.weight, std=0.02)
 
     def forward(self, z: Tensor, labels: Tensor) -> Tensor:
         images: Tensor = self.net(torch.cat([z, self.classes(labels)], dim=1))
@@ -184,23 +185,21 @@ class Conditional(nn.Module):
 class Projection(nn.Module):
     """D with classes: how real an image is, and how much of its class (Miyato & Koyama 2018).
 
-    (N, C, H, W) images and class indices (N,) -> logits (N,).
+    (N, C, H, W) images and class indices (N,) -> logits (N,). The class is asked of what the net's
+    last dense layer sees, `features` values.
     """
 
-    def __init__(
-        self, features: nn.Module, ends: nn.Module, channels: int, num_classes: int
-    ) -> None:
+    def __init__(self, net: nn.Sequential, features: int, num_classes: int) -> None:
         super().__init__()
-        self.features = features
-        self.ends = ends
-        self.classes = nn.Embedding(num_classes, channels)
-        nn.init.normal_(self.classes.weight, std=1 / math.sqrt(channels))
+        self.features = net[:-2]
+        self.end = net[-2:]
+        self.classes = nn.Embedding(num_classes, features)
+        nn.init.normal_(self.classes.weight, std=1 / math.sqrt(features))
 
     def forward(self, images: Tensor, labels: Tensor) -> Tensor:
-        maps = self.features(images)
-        logits: Tensor = self.ends(maps)
-        of_class: Tensor = (maps.mean(dim=(2, 3)) * self.classes(labels)).sum(dim=1)
-        return logits + of_class
+        seen = self.features(images)
+        logits: Tensor = self.end(seen) + (seen * self.classes(labels)).sum(dim=1)
+        return logits
 
 
 def _crop(sizes: list[tuple[int, int]]) -> list[nn.Module]:
