@@ -35,7 +35,7 @@ FLOORS = (
 ROWS = {row: floor for floor, rows in enumerate(FLOORS) for row in rows}
 FAMILIES = FLOORS[2]
 """Side by side: none of them may import another."""
-LATER = {"batch", "augment", "schedules", "export", "studio"}
+LATER = {"export", "studio"}
 """Rows that wait for their modules."""
 
 

@@ -15,6 +15,7 @@ from ganvas.models.genzoo import GenZooCIFAR10, GenZooMNIST
 from ganvas.models.layers import ToImage
 from ganvas.models.mnist_classes import Enlarge2x, MNISTClassesNets
 from ganvas.models.modelzoo import ModelZoo
+from ganvas.models.modern import Modern
 from ganvas.models.quickstart import Quickstart
 from ganvas.pixels import Shape
 from ganvas.registry import MODELS
@@ -66,6 +67,15 @@ CASES = {
         MNIST,
         96,
         6_675_009,
+        1_102_721,
+        [(1024,), (6272,), (64, 14, 14), (1, 28, 28)],
+        [(32, 24, 24), (32, 12, 12), (64, 8, 8), (64, 4, 4), (1024,), (1,)],
+    ),
+    "modern": Case(
+        Modern(),
+        MNIST,
+        64,
+        6_642_241,  # CS231n's with 32 latent dimensions less, 1024 weights each
         1_102_721,
         [(1024,), (6272,), (64, 14, 14), (1, 28, 28)],
         [(32, 24, 24), (32, 12, 12), (64, 8, 8), (64, 4, 4), (1024,), (1,)],

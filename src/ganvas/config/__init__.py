@@ -1,6 +1,7 @@
 """A run's settings: what they are, how they are read, overridden, compared and written."""
 
 from ganvas.config.length import Length, Lengths, from_older
+from ganvas.config.ramp import Amount, Decay, Place, Ramp, Rate
 from ganvas.config.recipes import (
     Recipe,
     load,
@@ -25,6 +26,7 @@ from ganvas.config.run import (
 )
 from ganvas.config.sections import (
     AdamSettings,
+    Ema,
     Evaluate,
     Optim,
     Output,
@@ -40,14 +42,20 @@ __all__ = [
     "DEFAULTS",
     "SECTIONS",
     "AdamSettings",
+    "Amount",
+    "Decay",
+    "Ema",
     "Evaluate",
     "Length",
     "Lengths",
     "Optim",
     "Output",
+    "Place",
     "Positive",
     "Preprocess",
     "Probability",
+    "Ramp",
+    "Rate",
     "Recipe",
     "Run",
     "Tables",
