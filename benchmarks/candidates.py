@@ -60,6 +60,8 @@ CANDIDATES: Final[dict[str, dict[str, Any]]] = {
     "modern, half as wide": MODERN | {"model.width": 16},
     "modern, half as wide, dense 512": MODERN | {"model.width": 16, "model.dense": 512},
     "modern, a quarter as wide, dense 256": MODERN | {"model.width": 8, "model.dense": 256},
+    "modern, a quarter as wide, dense 256, labels": MODERN
+    | {"model.width": 8, "model.dense": 256, "model.labels": "on"},
     "modern, half as wide, rates to 0 at the end": MODERN
     | {"model.width": 16}
     | dict.fromkeys(RATES, "1e-3 to 0 from 60 % to 100 %"),
