@@ -36,12 +36,15 @@ MODERN: Final[dict[str, Any]] = (
     | EMA
     | {
         "model.name": "modern",
+        "model.width": 32,
+        "model.dense": 1024,
         "latent.name": "normal",
         "latent.dims": 64,
         "train.batch_size": 64,
     }
 )
-"""Rates of 1e-3 and the non-saturating loss come from the recipe that all start from."""
+"""CS231n's nets but for the latent. Rates of 1e-3 and the non-saturating loss come from the recipe
+that all start from."""
 RATES: Final = ("optim.generator.learning_rate", "optim.discriminator.learning_rate")
 R1: Final = {"penalty.name": "r1", "penalty.weight": 0.05}
 CANDIDATES: Final[dict[str, dict[str, Any]]] = {
@@ -57,6 +60,8 @@ CANDIDATES: Final[dict[str, dict[str, Any]]] = {
     "modern, half as wide": MODERN | {"model.width": 16},
     "modern, half as wide, dense 512": MODERN | {"model.width": 16, "model.dense": 512},
     "modern, a quarter as wide, dense 256": MODERN | {"model.width": 8, "model.dense": 256},
+    "modern, a quarter as wide, dense 256, labels": MODERN
+    | {"model.width": 8, "model.dense": 256, "model.labels": "on"},
     "modern, half as wide, rates to 0 at the end": MODERN
     | {"model.width": 16}
     | dict.fromkeys(RATES, "1e-3 to 0 from 60 % to 100 %"),

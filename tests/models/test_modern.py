@@ -86,12 +86,12 @@ def test_sizes_by_hand() -> None:
     assert shapes == [[4, 14, 14], [8, 7, 7], [16], [1]]
 
 
-def test_at_28x28_they_are_cs231ns() -> None:
-    """Layer by layer, with the settings as they are."""
-    theirs = CS231nDCGAN()
+def test_at_28x28_and_twice_as_large_they_are_cs231ns() -> None:
+    """Layer by layer."""
+    ours, theirs = Modern(width=32, dense=1024), CS231nDCGAN()
     for one, two in (
-        (Modern().generator((1, 28, 28), 96), theirs.generator((1, 28, 28), 96)),
-        (Modern().discriminator((1, 28, 28)), theirs.discriminator((1, 28, 28))),
+        (ours.generator((1, 28, 28), 96), theirs.generator((1, 28, 28), 96)),
+        (ours.discriminator((1, 28, 28)), theirs.discriminator((1, 28, 28))),
     ):
         assert [str(layer) for layer in one] == [str(layer) for layer in two]
 

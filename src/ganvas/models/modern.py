@@ -40,7 +40,7 @@ class Modern:
     value_range: ClassVar[tuple[float, float]] = (-1.0, 1.0)
     sample_mode: ClassVar[SampleMode] = "batch"
 
-    width: Positive = 32
+    width: Positive = 16
     """Channels of D's first convolution; each halving doubles them, and G has twice as many."""
 
     most: Positive = 256
@@ -49,7 +49,7 @@ class Modern:
     depth: Annotated[int, Field(ge=0, le=4)] = 0
     """3x3 convolutions at each size besides those that change it."""
 
-    dense: Annotated[int, Field(ge=0)] = 1024
+    dense: Annotated[int, Field(ge=0)] = 512
     """Units of the hidden dense layer at the small end of each net; 0: none."""
 
     norm: Literal["both", "generator", "none"] = "generator"
