@@ -51,8 +51,9 @@ def choices(section: str, name: str) -> list[tuple[str, Any]]:
 
 def test_all_families_have_members() -> None:
     sections = ("data", "model", "latent", "loss", "penalty", "augment", "update")
-    assert set(COMPONENTS) == set(sections)
-    assert all(registry.names() for registry in COMPONENTS.values())
+    assert {section: len(registry.names()) > 1 for section, registry in COMPONENTS.items()} == (
+        dict.fromkeys(sections, True)
+    )
 
 
 @pytest.mark.parametrize(("section", "name"), ALL)
@@ -104,7 +105,9 @@ def test_an_unknown_name_gets_the_closest_ones() -> None:
 
 
 def test_a_hopeless_name_gets_all_of_them() -> None:
-    with pytest.raises(UsageError, match="known: least-squares, non-saturating, saturating"):
+    with pytest.raises(
+        UsageError, match="known: hinge, least-squares, non-saturating, relativistic"
+    ):
         COMPONENTS["loss"].get("zzzzzz")
 
 

@@ -148,8 +148,15 @@ class Penalty(Protocol):
 
 
 class Augmentation(Protocol):
-    def __call__(self, images: Tensor) -> Tensor:
-        """(N, C, H, W) -> the same shape, differentiable."""
+    capturable: ClassVar[bool]
+    """As for a latent."""
+
+    def __call__(self, images: Tensor, rng: torch.Generator, strength: Tensor | float) -> Tensor:
+        """(N, C, H, W) -> the same shape, differentiable.
+
+        Random numbers come from `rng`, which is on the images' device. `strength` in [0, 1] is for
+        one that adapts, and 1 for others.
+        """
 
 
 class UpdateRule(Protocol):

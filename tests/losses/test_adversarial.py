@@ -7,7 +7,15 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from ganvas.losses.adversarial import LeastSquares, NonSaturating, Saturating, Smoothable
+from ganvas.losses.adversarial import (
+    Hinge,
+    LeastSquares,
+    NonSaturating,
+    Saturating,
+    Smoothable,
+    Wasserstein,
+)
+from ganvas.losses.relativistic import Relativistic
 from ganvas.registry import LOSSES
 
 REAL = torch.tensor([2.0, -1.0, 0.5, 0.0], dtype=torch.float64)
@@ -197,6 +205,44 @@ def test_what_d_says() -> None:
     assert NonSaturating().output(torch.tensor(0.0)).item() == 0.5
 
 
+# Losses on scores, without targets
+
+
+def test_hinge_by_hand() -> None:
+    """Reals 2, -1, 0.5, 0: max(0, 1 - s) is 0, 2, 0.5, 1. Fakes -1.5, 0.25, 1, -0.5: max(0, 1 + s)
+    is 0, 1.25, 2, 0.5. The mean fake is -0.1875."""
+    assert Hinge().on_real(REAL).item() == pytest.approx(3.5 / 4)
+    assert Hinge().on_fake(FAKE).item() == pytest.approx(3.75 / 4)
+    assert Hinge().discriminator(REAL, FAKE).item() == pytest.approx(7.25 / 4)
+    assert Hinge(margin=0.5).on_real(REAL).item() == pytest.approx((1.5 + 0.5) / 4)
+    assert Hinge().generator(FAKE).item() == pytest.approx(0.1875)
+
+
+def test_wasserstein_by_hand() -> None:
+    assert Wasserstein().discriminator(REAL, FAKE).item() == pytest.approx(-0.375 - 0.1875)
+    assert Wasserstein().on_real(REAL).item() == pytest.approx(-0.375)
+    assert Wasserstein().on_fake(FAKE).item() == pytest.approx(-0.1875)
+    assert Wasserstein().generator(FAKE).item() == pytest.approx(0.1875)
+
+
+@pytest.mark.parametrize("loss", [Hinge(), Wasserstein()], ids=str)
+def test_losses_on_scores_fall_when_they_should(loss: Hinge | Wasserstein) -> None:
+    real = torch.zeros(4, requires_grad=True)
+    fake = torch.zeros(4, requires_grad=True)
+    to_real, to_fake = torch.autograd.grad(loss.discriminator(real, fake), [real, fake])
+    torch.testing.assert_close(to_real, torch.full((4,), -0.25))
+    torch.testing.assert_close(to_fake, torch.full((4,), 0.25))
+    (to_fake,) = torch.autograd.grad(loss.generator(fake), [fake])
+    torch.testing.assert_close(to_fake, torch.full((4,), -0.25))
+    torch.testing.assert_close(loss.output(REAL), REAL)
+
+
+def test_hinge_leaves_alone_what_is_beyond_the_margin() -> None:
+    real = torch.tensor([1.5, 0.5], requires_grad=True)
+    (gradient,) = torch.autograd.grad(Hinge().on_real(real), [real])
+    assert gradient.tolist() == [0.0, -0.5]
+
+
 def test_every_loss_is_tested_here() -> None:
-    known = (NonSaturating, Saturating, LeastSquares)
+    known = (NonSaturating, Saturating, LeastSquares, Hinge, Wasserstein, Relativistic)
     assert {LOSSES.get(name) for name in LOSSES.names()} == set(known)

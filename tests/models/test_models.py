@@ -15,6 +15,7 @@ from ganvas.models.genzoo import GenZooCIFAR10, GenZooMNIST
 from ganvas.models.layers import ToImage
 from ganvas.models.mnist_classes import Enlarge2x, MNISTClassesNets
 from ganvas.models.modelzoo import ModelZoo
+from ganvas.models.modern import Modern
 from ganvas.models.quickstart import Quickstart
 from ganvas.pixels import Shape
 from ganvas.registry import MODELS
@@ -69,6 +70,15 @@ CASES = {
         1_102_721,
         [(1024,), (6272,), (64, 14, 14), (1, 28, 28)],
         [(32, 24, 24), (32, 12, 12), (64, 8, 8), (64, 4, 4), (1024,), (1,)],
+    ),
+    "modern": Case(
+        Modern(),
+        MNIST,
+        64,
+        1_682_721,
+        276_417,
+        [(512,), (3136,), (32, 14, 14), (1, 28, 28)],
+        [(16, 24, 24), (16, 12, 12), (32, 8, 8), (32, 4, 4), (512,), (1,)],
     ),
     "mnist-classes": Case(
         MNISTClassesNets(),

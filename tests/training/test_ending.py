@@ -112,3 +112,29 @@ def test_a_run_ends_by_the_clock_and_stays_as_it_is(
     again = train_tiny(None, resume=folder)
     assert (again.steps, again.finished) == (done.steps, True)
     assert (newest / "state.safetensors").read_bytes() == before
+
+
+# How much of a run lies behind, for what changes on the way
+
+
+def test_the_share_of_a_run_in_steps(clock: Clock) -> None:
+    s = state(step=5)
+    ending = Ending(Length(2, "epochs"), LENGTHS, s, begun=clock.now, clock=clock)
+    assert ending.share() == pytest.approx(5 / 20)
+    s.step = 20
+    assert ending.share() == 1.0
+
+
+def test_the_share_of_a_run_by_the_clock(clock: Clock) -> None:
+    """Of 60 seconds 4 are kept for the end, so after 28 half of the rest is over, and after 56 all
+    of it; in a second sitting the seconds used before count."""
+    ending = Ending(Length(1, "minutes"), LENGTHS, state(), begun=clock.now, clock=clock)
+    assert ending.share() == 0.0
+    clock.now += 28
+    assert ending.share() == pytest.approx(0.5)
+    clock.now += 28
+    assert ending.share() == 1.0
+    clock.now += 30
+    assert ending.share() == 1.0
+    later = Ending(Length(1, "minutes"), LENGTHS, state(), begun=clock.now, clock=clock, used=28.0)
+    assert later.share() == pytest.approx(0.5)

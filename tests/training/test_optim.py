@@ -12,7 +12,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from ganvas.config import AdamSettings
+from ganvas.config import AdamSettings, Ramp
+from ganvas.schedules import Progress
 from ganvas.training.optim import Adam, in_layout_of
 
 SETTINGS = AdamSettings(learning_rate=3e-3, beta_1=0.4, beta_2=0.99, eps=1e-6)
@@ -144,10 +145,44 @@ def test_training_imports_no_compiler() -> None:
 def test_the_step_size_follows_its_schedule() -> None:
     """Adam's first step is the step size itself, whatever the gradient."""
     value = torch.zeros(1, requires_grad=True)
-    optimizer = Adam([value], AdamSettings(learning_rate=0.1, eps=1e-12))
-    optimizer.schedule = lambda images: 0.1 if images < 10 else 0.02
+    rate = Ramp.parse("0.1 to 0.02 from 9 images to 10 images")
+    optimizer = Adam([value], AdamSettings(learning_rate=rate, eps=1e-12))
     for images, expected in ((0, -0.1), (9, -0.2), (10, -0.22)):
-        optimizer.follow(images)
+        optimizer.follow(Progress(images))
+        value.grad = torch.ones(1)
+        optimizer.step()
+        torch.testing.assert_close(value.detach(), torch.tensor([expected]))
+
+
+def test_the_second_decay_follows_its_schedule() -> None:
+    """A mean square v goes to b v + (1 - b) g^2 with the b of the moment, 0.9 and then 0.5."""
+    value = torch.zeros(1, requires_grad=True)
+    decay = Ramp.parse("0.9 to 0.5 from 9 images to 10 images")
+    optimizer = Adam([value], AdamSettings(beta_2=decay))
+    for images, expected in ((0, 0.1 * 4), (10, 0.5 * 0.1 * 4 + 0.5 * 4)):
+        optimizer.follow(Progress(images))
+        value.grad = torch.full((1,), 2.0)
+        optimizer.step()
+        torch.testing.assert_close(optimizer.moments[0]["exp_avg_sq"], torch.tensor([expected]))
+
+
+@pytest.mark.parametrize("on_device", [False, True])
+def test_schedules_hold_in_tensorflows_form_too(on_device: bool) -> None:
+    """With g = 1, m = 1 - b1^t: a step is the rate by sqrt(1 - b2^t) / sqrt(v), b2 the moment's."""
+    value = torch.zeros(1, requires_grad=True)
+    settings = AdamSettings(
+        learning_rate=Ramp.parse("0.1 to 0.2 over 10 images"),
+        beta_1=0.5,
+        beta_2=Ramp.parse("0.5 to 0.75 over 10 images"),
+        eps=1e-12,
+        eps_form="tensorflow",
+    )
+    optimizer = Adam([value], settings)
+    if on_device:
+        optimizer._rate_on_device = torch.tensor(0.1)
+    second = 0.2 * math.sqrt((1 - 0.75**2) / (0.75 * 0.5 + 0.25))
+    for images, expected in ((0, -0.1), (10, -0.1 - second)):
+        optimizer.follow(Progress(images))
         value.grad = torch.ones(1)
         optimizer.step()
         torch.testing.assert_close(value.detach(), torch.tensor([expected]))

@@ -2,6 +2,7 @@
 
 from ganvas.config.ignored import ignored
 from ganvas.config.length import Length, Lengths, from_older
+from ganvas.config.ramp import Amount, Decay, Place, Ramp, Rate
 from ganvas.config.recipes import (
     Recipe,
     load,
@@ -28,6 +29,7 @@ from ganvas.config.run import (
 )
 from ganvas.config.sections import (
     AdamSettings,
+    Ema,
     Evaluate,
     Optim,
     Output,
@@ -43,14 +45,20 @@ __all__ = [
     "DEFAULTS",
     "SECTIONS",
     "AdamSettings",
+    "Amount",
+    "Decay",
+    "Ema",
     "Evaluate",
     "Length",
     "Lengths",
     "Optim",
     "Output",
+    "Place",
     "Positive",
     "Preprocess",
     "Probability",
+    "Ramp",
+    "Rate",
     "Recipe",
     "Run",
     "Tables",

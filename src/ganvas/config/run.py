@@ -23,7 +23,8 @@ from pydantic import TypeAdapter, ValidationError
 
 from ganvas import components
 from ganvas.config.length import UNITS, Length
-from ganvas.config.sections import Evaluate, Optim, Output, Preprocess, Train, Watchdog
+from ganvas.config.ramp import Ramp
+from ganvas.config.sections import Ema, Evaluate, Optim, Output, Preprocess, Train, Watchdog
 from ganvas.errors import UsageError
 from ganvas.registry import (
     AUGMENTATIONS,
@@ -71,6 +72,7 @@ class Run:
     augment: Augmentation
     update: UpdateRule
     optim: Optim
+    ema: Ema
     train: Train
     output: Output
     evaluate: Evaluate
@@ -96,6 +98,7 @@ COMPONENTS: Final[dict[str, Registry]] = {
 SECTIONS: Final[dict[str, type[Any]]] = {
     "preprocess": Preprocess,
     "optim": Optim,
+    "ema": Ema,
     "train": Train,
     "output": Output,
     "evaluate": Evaluate,
@@ -245,8 +248,9 @@ def to_tables(run: Run) -> Tables:
 
 
 def _plain(value: Any) -> Any:
-    """As TOML has it: tables for dataclasses, without None; lists for tuples; text for a length."""
-    if isinstance(value, Length):
+    """As TOML has it: tables for dataclasses, without None; lists for tuples; text for a length
+    and a ramp."""
+    if isinstance(value, Length | Ramp):
         return str(value)
     if dataclasses.is_dataclass(value):
         value = {field.name: getattr(value, field.name) for field in dataclasses.fields(value)}

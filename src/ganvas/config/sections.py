@@ -10,6 +10,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, PlainValidator
 from pydantic.dataclasses import dataclass
 
 from ganvas.config.length import Length
+from ganvas.config.ramp import Amount, Decay, Rate
 from ganvas.registry import CHECKED
 
 
@@ -76,14 +77,14 @@ class Preprocess:
 class AdamSettings:
     """Adam (Kingma & Ba 2015, algorithm 1) for one net."""
 
-    learning_rate: Annotated[float, Field(gt=0)] = 2e-4
-    """Step size."""
+    learning_rate: Rate = 2e-4
+    """Step size; it may change on the way: "1e-3 to 0 from 50 % to 100 %"."""
 
     beta_1: Annotated[float, Field(ge=0, lt=1)] = 0.5
     """Decay of the mean of gradients."""
 
-    beta_2: Annotated[float, Field(ge=0, lt=1)] = 0.999
-    """Decay of the mean of squared gradients."""
+    beta_2: Decay = 0.999
+    """Decay of the mean of squared gradients; it may change on the way."""
 
     eps: Annotated[float, Field(gt=0)] = 1e-8
     """Added to the root in the denominator."""
@@ -102,6 +103,18 @@ class Optim:
 
     discriminator: AdamSettings = AdamSettings()
     """The discriminator's optimizer."""
+
+
+@dataclass(frozen=True, kw_only=True, config=CHECKED)
+class Ema:
+    """An average of G's weights over the run, which is what the run draws, measures and saves."""
+
+    half_life: Amount = 0.0
+    """Real images after which an earlier weight counts half; 0: no average, G itself is drawn."""
+
+    ramp: Annotated[float, Field(ge=0)] = 0.05
+    """The half-life is at most this share of the real images seen so far, so that the first weights
+    are soon forgotten; 0: no such limit."""
 
 
 @dataclass(frozen=True, kw_only=True, config=CHECKED)

@@ -116,3 +116,51 @@ class LeastSquares(Smoothable):
 
     def output(self, logits: Tensor) -> Tensor:
         return 1.0 - logits if self.flip else logits
+
+
+@LOSSES.register("hinge")
+@dataclass(frozen=True, kw_only=True, config=CHECKED)
+class Hinge:
+    """D is pushed until reals score 1 and fakes -1 (Lim & Ye 2017; Miyato et al. 2018, eq. 16)."""
+
+    margin: Annotated[float, Field(gt=0)] = 1.0
+    """Distance from zero beyond which D is no longer pushed."""
+
+    def discriminator(self, real: Tensor, fake: Tensor) -> Tensor:
+        return self.on_real(real) + self.on_fake(fake)
+
+    def on_real(self, logits: Tensor) -> Tensor:
+        return F.relu(self.margin - logits).mean()
+
+    def on_fake(self, logits: Tensor) -> Tensor:
+        return F.relu(self.margin + logits).mean()
+
+    def generator(self, fake: Tensor) -> Tensor:
+        return -fake.mean()
+
+    def output(self, logits: Tensor) -> Tensor:
+        return logits
+
+
+@LOSSES.register("wasserstein")
+@dataclass(frozen=True, kw_only=True, config=CHECKED)
+class Wasserstein:
+    """The difference of mean scores (Arjovsky et al. 2017, equation 2).
+
+    It bounds a distance only while D is Lipschitz: take the penalty `gradient-penalty`.
+    """
+
+    def discriminator(self, real: Tensor, fake: Tensor) -> Tensor:
+        return self.on_real(real) + self.on_fake(fake)
+
+    def on_real(self, logits: Tensor) -> Tensor:
+        return -logits.mean()
+
+    def on_fake(self, logits: Tensor) -> Tensor:
+        return logits.mean()
+
+    def generator(self, fake: Tensor) -> Tensor:
+        return -fake.mean()
+
+    def output(self, logits: Tensor) -> Tensor:
+        return logits

@@ -27,8 +27,9 @@ def num_parameters(net: nn.Module) -> int:
     return sum(value.numel() for value in net.parameters())
 
 
-def layers(net: nn.Module, inputs: Tensor) -> list[Layer]:
-    """A plain net's modules without children in the order they run in, for a batch of inputs.
+def layers(net: nn.Module, inputs: Tensor, *labels: Tensor) -> list[Layer]:
+    """A plain net's modules without children in the order they run in, for a batch of inputs, with
+    their labels if the net takes any.
 
     On the meta device this takes neither time nor memory.
     """
@@ -41,7 +42,7 @@ def layers(net: nn.Module, inputs: Tensor) -> list[Layer]:
     leaves = [module for module in net.modules() if not list(module.children())]
     hooks = [module.register_forward_hook(note) for module in leaves]
     try:
-        net(inputs)
+        net(inputs, *labels)
     finally:
         for hook in hooks:
             hook.remove()

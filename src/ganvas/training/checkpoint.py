@@ -11,13 +11,13 @@ import json
 import math
 import os
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final
 
 from safetensors import SafetensorError
 from safetensors.torch import load, save
-from torch import Tensor
+from torch import Tensor, nn
 
 from ganvas.errors import UsageError
 from ganvas.files import replace_folder, set_aside, write_file
@@ -119,7 +119,8 @@ def _pack(state: State) -> tuple[dict[str, Tensor], dict[str, Any]]:
     players = state.players
     tensors = {f"rng.{kind}": value for kind, value in random_states(state.device).items()}
     tensors["rng.latents"] = players.stream.get_state()
-    for name, net in (("G", players.G), ("D", players.D)):
+    tensors |= {f"augment.{key}": value for key, value in players.augment.state().items()}
+    for name, net in _nets(state):
         tensors |= {f"{name}.{key}": value for key, value in net.state_dict().items()}
     for name, optimizer in players.optimizers.items():
         for index, moments in optimizer.moments.items():
@@ -144,7 +145,7 @@ def _unpack(state: State, tensors: dict[str, Tensor], counters: dict[str, Any]) 
         raise ValueError(
             f"it has an optimizer {unknown[0]}, the run {', '.join(players.optimizers)}"
         )
-    for name, net in (("G", players.G), ("D", players.D)):
+    for name, net in _nets(state):
         net.load_state_dict(_under(tensors, f"{name}."))
     for name, optimizer in players.optimizers.items():
         moments: dict[int, dict[str, Tensor]] = {}
@@ -167,6 +168,7 @@ def _unpack(state: State, tensors: dict[str, Tensor], counters: dict[str, Any]) 
     state.memory.update(memory)
     set_random_states(device, _under(tensors, "rng."))
     players.stream.set_state(tensors["rng.latents"])
+    players.augment.load(_under(tensors, "augment."))
 
 
 def _count(counters: dict[str, Any], key: str) -> int:
@@ -181,6 +183,14 @@ def _seconds(counters: dict[str, Any], key: str) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < math.inf:
         raise ValueError(f"{key} is {value!r:.40}")
     return float(value)
+
+
+def _nets(state: State) -> Iterator[tuple[str, nn.Module]]:
+    """The nets of a run, by what their tensors' names begin with."""
+    yield "G", state.players.G
+    yield "D", state.players.D
+    if state.average is not None:
+        yield "average", state.average.net
 
 
 def _under(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:

@@ -58,6 +58,15 @@ class Ending:
             self.total = state.step
         return "over" in state.memory
 
+    def share(self) -> float:
+        """How much of the run lies behind, in [0, 1]: of its steps, or of its time."""
+        if self._deadline is None:
+            assert self.total is not None
+            return self._state.step / self.total
+        until = self._deadline - self._clock()
+        passed, left = self._budget - until, max(0.0, until - self._reserve())
+        return passed / (passed + left) if passed > 0 else 0.0
+
     def took(self, seconds: float) -> None:
         """What was due at a step (a sheet, a checkpoint, ...) took so long."""
         self._longest = max(self._longest, seconds)

@@ -14,6 +14,7 @@ from ganvas.errors import RunError
 from ganvas.metrics.rows import Row
 from ganvas.notebook import html, picture_at
 from ganvas.rundir import RunFolder
+from ganvas.schedules import Progress
 from ganvas.training import records
 from ganvas.training.compute.device import device_of, own_randomness, wait_for
 from ganvas.training.compute.graph import Steps, obstacle
@@ -139,7 +140,7 @@ def _train(session: Session, ending: Ending, reporter: Reporter, hooks: Hooks) -
     with signals(reporter.say) as stopped:
         while not last and not stopped.is_set():
             # one step of the method
-            steps.take(lengths.images_at(state.step))
+            steps.take(Progress(lengths.images_at(state.step), ending.share()))
             hooks.after_step(state)
             last = ending.over()
 

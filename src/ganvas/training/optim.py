@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.optim.adam import adam
 
 from ganvas.config import AdamSettings
-from ganvas.schedules import Schedule, constant
+from ganvas.schedules import START, Progress, Schedule, schedule
 
 
 class Adam:
@@ -30,21 +30,22 @@ class Adam:
     def __init__(self, parameters: Iterable[Tensor], settings: AdamSettings) -> None:
         self.parameters = list(parameters)
         self.settings = settings
-        self.schedule: Schedule = constant(settings.learning_rate)
-        """The step size by the number of real images seen."""
+        self.schedule: Schedule = schedule(settings.learning_rate)
+        """The step size by how far the run is."""
+        self._decay: Schedule = schedule(settings.beta_2)
+        self._rate, self._beta_2 = self.schedule(START), self._decay(START)
         self.moments: dict[int, dict[str, Tensor]] = {}
         """By a parameter's place: its number of steps, mean gradient and mean squared gradient.
         A parameter without a gradient so far has none. In the form "tensorflow" the number is the
         optimizer's, at the parameter's newest gradient."""
         device = self.parameters[0].device if self.parameters else torch.device("cpu")
-        self._rate = settings.learning_rate
         self._rate_on_device: Tensor | None = None  # which a captured step reads anew each time
         if device.type == "cuda":
             self._rate_on_device = torch.tensor(self._rate, device=device)
         # For the form "tensorflow". On CUDA a captured step counts, so all of it is on the device.
         place = device if device.type == "cuda" else torch.device("cpu")
         self._taken = torch.zeros((), device=place)
-        betas = [settings.beta_1, settings.beta_2]
+        betas = [settings.beta_1, self._beta_2]
         self._betas = torch.tensor(betas, dtype=torch.float64, device=place)
         self._endless = torch.full((), math.inf, device=device)
 
@@ -52,9 +53,12 @@ class Adam:
         for parameter in self.parameters:
             parameter.grad = None
 
-    def follow(self, images: int) -> None:
-        """Take the step size that the schedule has for so many real images seen."""
-        if (rate := self.schedule(images)) == self._rate:
+    def follow(self, progress: Progress) -> None:
+        """Take the step size and the decay that their schedules have for a place in the run."""
+        if (beta_2 := self._decay(progress)) != self._beta_2:
+            self._beta_2 = beta_2
+            self._betas[1] = beta_2
+        if (rate := self.schedule(progress)) == self._rate:
             return
         self._rate = rate
         if self._rate_on_device is not None:
@@ -90,7 +94,7 @@ class Adam:
             amsgrad=False,
             lr=rate,
             beta1=self.settings.beta_1,
-            beta2=self.settings.beta_2,
+            beta2=self._beta_2,
             eps=self.settings.eps,
             weight_decay=0.0,
             maximize=False,
@@ -99,9 +103,9 @@ class Adam:
     def _corrected_rate(self) -> float | Tensor:
         """alpha_t, in float64, since 1 - beta_2 has four digits in float32."""
         if self._rate_on_device is None:
-            taken, settings = float(self._taken), self.settings
-            left_1 = 1 - math.pow(settings.beta_1, taken)
-            left_2 = 1 - math.pow(settings.beta_2, taken)
+            taken = float(self._taken)
+            left_1 = 1 - math.pow(self.settings.beta_1, taken)
+            left_2 = 1 - math.pow(self._beta_2, taken)
             return self._rate * math.sqrt(left_2) / left_1
         left = 1 - self._betas**self._taken
         rate: Tensor = self._rate_on_device * left[1].sqrt() / left[0]

@@ -10,10 +10,10 @@ from typing import Literal
 import torch
 from torch import Generator, Tensor, nn
 
-from ganvas.augment import NoAugmentation
 from ganvas.batch import Batch, Latents
 from ganvas.generator import generate
-from ganvas.protocols import Augmentation, Latent
+from ganvas.protocols import Latent
+from ganvas.training.augmenter import Augmenter
 from ganvas.training.optim import Adam, in_layout_of
 
 Net = Literal["G", "D"]
@@ -32,7 +32,7 @@ class Players:
     """Random numbers that training latents are drawn from; its device is the players'."""
     precision: torch.dtype = torch.float32
     """What products and convolutions are computed in."""
-    augment: Augmentation = NoAugmentation()
+    augment: Augmenter = field(default_factory=Augmenter)
     memory: dict[str, float] = field(default_factory=dict)
     """What an update rule remembers from step to step; part of a checkpoint."""
 

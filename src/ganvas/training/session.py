@@ -22,7 +22,6 @@ from ganvas.errors import UsageError
 from ganvas.generator import draw_sheet
 from ganvas.images import grid, scale_for, write_png
 from ganvas.pixels import ImageSet, Pixels, fingerprint
-from ganvas.protocols import takes_labels
 from ganvas.rundir import RunFolder, Status, now
 from ganvas.seeds import stream
 from ganvas.training.checkpoint import load_checkpoint, load_newest
@@ -31,6 +30,7 @@ from ganvas.training.curves import Curves
 from ganvas.training.environment import environment
 from ganvas.training.events import Events
 from ganvas.training.joint import Step, fewest_passes
+from ganvas.training.labels import classes_told
 from ganvas.training.monitor import Monitor
 from ganvas.training.plan import make_plan
 from ganvas.training.progress import Reporter
@@ -92,14 +92,14 @@ def open_session(
     check_device(run, device)
     data = load_images(run.data, run.preprocess, "train", data_root)
     lengths = Lengths.of(run, len(data))
-    num_classes = data.num_classes if takes_labels(run.model) else 0
+    num_classes, about_classes = classes_told(run.model, data)
     state = new_state(run, data.shape, device, num_classes)
     check_last_batch(run, lengths, (state.players.G, state.players.D))
     plan = make_plan(run, data, data_root, device)
     run = plan.run
     about_data = {"images": len(data), "shape": data.shape, "sha256": fingerprint(data.images)}
     record = environment(device, state.players.precision, about_data)
-    store = Store(data, device, with_labels=takes_labels(run.model))
+    store = Store(data, device, with_labels=num_classes > 0)
     logged = 0
     if resume:
         _check_environment(folder, record, reporter)
@@ -107,6 +107,8 @@ def open_session(
         logged = _restore(state, folder, checkpoint, reporter)
     else:
         folder.create(run, record)
+    if about_classes:
+        reporter.say(about_classes)
     for remark in data.remarks:
         reporter.warn(remark)
     images = lengths.images_at(state.step)

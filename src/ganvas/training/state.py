@@ -8,12 +8,17 @@ from dataclasses import dataclass, field
 import torch
 from torch import Generator, Tensor, nn
 
+from ganvas.augment import NoAugmentation
 from ganvas.config import Run
+from ganvas.errors import UsageError
+from ganvas.losses.penalties import FiniteDifference
 from ganvas.models.fast.switch import use_fast
 from ganvas.pixels import Shape
 from ganvas.protocols import build_discriminator, build_generator
 from ganvas.seeds import stream
+from ganvas.training.augmenter import Augmenter
 from ganvas.training.compute.precision import precision_on
+from ganvas.training.ema import Average
 from ganvas.training.optim import Adam
 from ganvas.training.players import Players
 
@@ -23,6 +28,8 @@ class State:
     """The moving parts of a run."""
 
     players: Players
+    average: Average | None = None
+    """Of G's weights, if the run keeps one."""
     step: int = 0
     seconds: float = 0.0
     """Training time so far, over all sittings."""
@@ -49,7 +56,7 @@ class State:
     @property
     def sampler(self) -> nn.Module:
         """The G that is drawn from: for sheets, evaluations and saved generators."""
-        return self.players.G
+        return self.players.G if self.average is None else self.average.net
 
     def accumulate(self, scalars: Mapping[str, Tensor]) -> None:
         """Add a step's scalars to the sums, in place; no device synchronisation."""
@@ -72,6 +79,8 @@ def new_state(run: Run, shape: Shape, device: torch.device, num_classes: int = 0
 
     `num_classes` is for a model that takes labels.
     """
+    precision = precision_on(device, run.train.precision)
+    _check_differences(run, precision)
     torch.manual_seed(run.seed)
     G = build_generator(run.model, shape, run.latent.dims, num_classes).to(device)
     D = build_discriminator(run.model, shape, num_classes).to(device)
@@ -84,8 +93,26 @@ def new_state(run: Run, shape: Shape, device: torch.device, num_classes: int = 0
         net, settings = nets[key]
         optimizers[name] = Adam(net.parameters(), settings)
     latents = Generator(device).manual_seed(stream(run.seed, "latents"))
-    precision = precision_on(device, run.train.precision)
-    return State(Players(G, D, optimizers, run.latent, latents, precision, run.augment))
+    augment = Augmenter(run.augment, device, stream(run.seed, "augment"))
+    players = Players(G, D, optimizers, run.latent, latents, precision, augment)
+    average = Average(G, run.ema) if run.ema.half_life else None
+    return State(players, average)
+
+
+def _check_differences(run: Run, precision: torch.dtype) -> None:
+    """UsageError where the differences of a penalty would not be those of D alone."""
+    if not isinstance(run.penalty, FiniteDifference):
+        return
+    if precision != torch.float32:
+        raise UsageError(
+            "penalty.name: found 'finite-difference' in bfloat16, where its steps are lost in "
+            "rounding; allowed: train.precision=float32, or r1, r1-r2 or gradient-penalty"
+        )
+    if not isinstance(run.augment, NoAugmentation):
+        raise UsageError(
+            "penalty.name: found 'finite-difference' with an augmentation, which changes the two "
+            "images of a difference in two ways; allowed: r1, r1-r2 or gradient-penalty"
+        )
 
 
 def is_finite(net: nn.Module) -> bool:

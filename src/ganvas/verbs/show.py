@@ -120,7 +120,10 @@ def show(
 
     from ganvas import config
     from ganvas.config import Lengths
+    from ganvas.data.prepare import load_images
     from ganvas.models.summary import layers, num_parameters
+    from ganvas.protocols import build_discriminator, build_generator, takes_labels
+    from ganvas.training.labels import classes_told
 
     import_given(imports)
     if name not in config.recipe_names() and not name.endswith(".toml"):
@@ -128,19 +131,25 @@ def show(
     recipe = config.read_recipe(name)
     run = with_components(Path(name), lambda: config.build(recipe.tables))
     tables = config.to_tables(run)
-    num_images, shape = size_of_data(run, Path(data_root) if data_root else None)
+    root = Path(data_root) if data_root else None
+    num_images, shape = size_of_data(run, root)
+    num_classes = 0
+    if takes_labels(run.model):
+        data = load_images(run.data, run.preprocess, "train", root)
+        num_classes, _ = classes_told(run.model, data)
     lengths = Lengths.of(run, num_images)
     with torch.device("meta"):  # shapes and counts only
-        G = run.model.generator(shape, run.latent.dims)
-        D = run.model.discriminator(shape)
+        G = build_generator(run.model, shape, run.latent.dims, num_classes)
+        D = build_discriminator(run.model, shape, num_classes)
+        labels = (torch.zeros(2, dtype=torch.int64),) if num_classes else ()
         inputs = {
-            "generator": torch.empty(2, run.latent.dims),
-            "discriminator": torch.empty(2, *shape),
+            "generator": (torch.empty(2, run.latent.dims), *labels),
+            "discriminator": (torch.empty(2, *shape), *labels),
         }
     nets = {
         key: {
             "parameters": num_parameters(net),
-            "layers": [vars(row) for row in layers(net, inputs[key])],
+            "layers": [vars(row) for row in layers(net, *inputs[key])],
         }
         for key, net in (("generator", G), ("discriminator", D))
     }

@@ -29,6 +29,7 @@ from ganvas.images import to_float
 from ganvas.pixels import ImageSet
 from ganvas.registry import LATENTS, MODELS, UPDATES
 from ganvas.rundir import RunFolder
+from ganvas.schedules import START, Progress
 from ganvas.training.checkpoint import load_checkpoint, save_checkpoint
 from ganvas.training.compute.graph import (
     WARM_UP,
@@ -107,6 +108,9 @@ def everything(state: State) -> dict[str, Tensor]:
     for name, optimizer in state.players.optimizers.items():
         for index, moments in optimizer.moments.items():
             found |= {f"{name}.{index}.{key}": value for key, value in moments.items()}
+    if state.average is not None:
+        found |= {f"average.{k}": value for k, value in state.average.net.state_dict().items()}
+    found["strength"] = state.players.augment.strength
     return found | {f"sums.{key}": value for key, value in state.sums.items()}
 
 
@@ -136,7 +140,7 @@ def test_steps_are_those_of_a_plain_loop_bit_for_bit(rule: str, model: str) -> N
     for end in (7, 20):
         start = state.step
         for _ in range(end - start):
-            steps.take(0)
+            steps.take(START)
         assert state.summed == end - start
         for key, values in curves.items():
             total = torch.zeros(())
@@ -155,17 +159,17 @@ def test_steps_go_on_from_a_checkpoint_bit_for_bit(rule: str, stop: int, tmp_pat
     whole, loader = begin(run)
     steps = Steps(run, whole, loader, run.update.step)
     for _ in range(stop):
-        steps.take(0)
+        steps.take(START)
     save_checkpoint(whole, tmp_path / "checkpoint")
     for _ in range(20 - stop):
-        steps.take(0)
+        steps.take(START)
     rng = torch.get_rng_state()
 
     resumed, loader = begin(run)
     load_checkpoint(resumed, tmp_path / "checkpoint")
     steps = Steps(run, resumed, loader, run.update.step)
     for _ in range(20 - stop):
-        steps.take(0)
+        steps.take(START)
     assert_same(resumed, whole)
     assert resumed.summed == whole.summed == 20
     assert resumed.sums.keys() == whole.sums.keys()
@@ -199,12 +203,12 @@ def test_a_step_finds_every_tensor_where_the_step_before_left_it(
     run = make_run(rule, model)
     state, loader = begin(run)
     steps = Steps(run, state, loader, run.update.step)
-    steps.take(0)
+    steps.take(START)
     places = {key: value.data_ptr() for key, value in everything(state).items()}
     latents = Latents(run.latent.sample(4, torch.Generator()))
     for _ in range(3):
         for _ in range(4):
-            steps.take(0)
+            steps.take(START)
         state.clear_sums()
         draw_sheet(state.players.G, latents, run.model)
         save_checkpoint(state, tmp_path / "checkpoint")
@@ -258,6 +262,35 @@ def test_only_latents_that_say_so_can_be_captured(name: str) -> None:
     with Reads() as reads:
         latent.sample(64, generator)
     assert not latent.capturable or reads.values == reads.tensors == 0
+
+
+ON_THE_WAY = {
+    "r1": {"penalty.name": "r1", "penalty.weight": "1 to 0.1 over 1000 images"},
+    "r1-r2": {"penalty.name": "r1-r2"},
+    "gradient-penalty": {"penalty.name": "gradient-penalty"},
+    "finite-difference": {"penalty.name": "finite-difference"},
+    "diffaugment": {"augment.name": "diffaugment", "augment.flips": True},
+    "adaptive": {"augment.name": "adaptive", "loss.name": "relativistic"},
+    "rate": {"optim.generator.learning_rate": "1e-3 to 0 over 1000 images"},
+    "average": {"ema.half_life": 100.0},
+}
+
+
+@pytest.mark.parametrize("settings", ON_THE_WAY.values(), ids=ON_THE_WAY)
+def test_what_changes_on_the_way_can_be_captured(settings: dict[str, Any]) -> None:
+    """Neither a value is read nor a tensor made of one, and what changes stays where it lies."""
+    run = make_run("alternating", **settings)
+    assert obstacle(run) is None
+    state, loader = begin(run)
+    indices = next(loader.indices(0))
+    steps = Steps(run, state, loader, run.update.step)
+    steps.take(START)
+    where = {key: value.data_ptr() for key, value in everything(state).items()}
+    with Reads() as reads:
+        steps._play(indices)
+    assert reads.values == reads.tensors == 0
+    steps.take(Progress(100))
+    assert {key: value.data_ptr() for key, value in everything(state).items()} == where
 
 
 @pytest.mark.parametrize("model", MODELS.names())
@@ -316,6 +349,7 @@ def test_components_say_whether_they_can_be_captured() -> None:
         ({"latent.name": "uniform"}, None),
         ({"latent.name": "truncated-normal"}, "latent.name = 'truncated-normal'"),
         ({"update.name": "controller"}, "update.name = 'controller'"),
+        ({"optim.generator.beta_2": "0.9 to 0.99"}, "a ramp as optim.generator.beta_2"),
     ],
     ids=str,
 )
@@ -374,7 +408,7 @@ def graphs(rule: str, model: str = "quickstart", **more: Any) -> tuple[Run, Run]
 def take(run: Run, state: State, loader: Loader, num: int) -> Steps:
     steps = Steps(run, state, loader, run.update.step)
     for _ in range(num):
-        steps.take(0)
+        steps.take(START)
     return steps
 
 
@@ -490,7 +524,7 @@ def test_a_stopped_run_with_graphs_goes_on_bit_for_bit(cuda: torch.device, tmp_p
     steps = take(run, whole, loader, 23)
     save_checkpoint(whole, tmp_path / "checkpoint")
     for _ in range(20):
-        steps.take(0)
+        steps.take(START)
     resumed, loader = begin(run, cuda)
     load_checkpoint(resumed, tmp_path / "checkpoint")
     take(run, resumed, loader, 20)
@@ -507,7 +541,7 @@ def test_what_goes_on_between_replays_changes_nothing(cuda: torch.device, tmp_pa
         rng = torch.Generator(cuda).manual_seed(5)
         latents = Latents(torch.randn(32, 4, device=cuda, generator=rng))
         for _ in range(40):
-            steps.take(0)
+            steps.take(START)
             if busy:
                 draw_sheet(state.players.G, latents, run.model)
                 with torch.no_grad(), inference(state.players.D, True):
@@ -528,7 +562,7 @@ def test_sums_are_of_all_steps_since_they_were_cleared(cuda: torch.device) -> No
         steps = take(run, state, loader, 12)
         state.clear_sums()
         for _ in range(6):
-            steps.take(0)
+            steps.take(START)
         assert state.summed == 6
         totals.append({key: float(value) for key, value in state.sums.items()})
     assert totals[1] == pytest.approx(totals[0], rel=0.02)
@@ -584,7 +618,7 @@ def test_throughput_with_and_without(cuda: torch.device) -> None:
         steps.wait()
         start = time.perf_counter()
         for _ in range(200):
-            steps.take(0)
+            steps.take(START)
         steps.wait()
         rate = 200 / (time.perf_counter() - start)
         print(f"cuda_graphs={run.train.cuda_graphs}: {rate:,.0f} steps/s")

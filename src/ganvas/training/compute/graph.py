@@ -11,16 +11,19 @@ from __future__ import annotations
 
 import gc
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Final
 
 import torch
 from torch import Tensor
 
-from ganvas.config import COMPONENTS, Run
+from ganvas.config import COMPONENTS, Ramp, Run
 from ganvas.data.loader import Loader
 from ganvas.errors import RunError, UsageError
+from ganvas.schedules import Progress
 from ganvas.training.joint import Step
 from ganvas.training.state import State
+from ganvas.training.weighted import Weighted, weighted
 
 WARM_UP: Final = 3
 """Steps before the capture, in which libraries set up their handles and workspaces: as many as
@@ -32,22 +35,28 @@ class Steps:
 
     def __init__(self, run: Run, state: State, loader: Loader, step: Step) -> None:
         self._run, self._state, self._loader, self._step = run, state, loader, step
+        self._penalty = weighted(run.penalty, state.device)
         self._order = loader.indices(state.step)
         self._indices = torch.zeros(loader.batch_size, dtype=torch.int64, device=state.device)
         self._captured: Captured | None = None
         if run.train.cuda_graphs and not obstacle(run):
             self._captured = Captured(lambda: self._play(self._indices), state)
 
-    def take(self, images: int) -> None:
-        """Take one step, after so many real images seen. Nothing waits for the device."""
+    def take(self, progress: Progress) -> None:
+        """Take one step, with the run as far as that. Nothing waits for the device."""
         for optimizer in self._state.players.optimizers.values():
-            optimizer.follow(images)
+            optimizer.follow(progress)
+        if isinstance(self._penalty, Weighted):
+            self._penalty.follow(progress)
         indices = next(self._order)
         if self._captured and len(indices) == len(self._indices):
             self._indices.copy_(indices)
             self._captured()
         else:  # no capture, or the short batch at the end of an epoch
             self._play(indices)
+        if self._state.average is not None:
+            after = replace(progress, images=progress.images + len(indices))
+            self._state.average.update(len(indices), after)
         self._state.step += 1
         self._state.summed += 1
 
@@ -55,7 +64,8 @@ class Steps:
         """All that the device does in a step: gather real images, update the nets, sum scalars."""
         run, state = self._run, self._state
         batch = self._loader.batch(indices)
-        state.accumulate(self._step(state.players, run.loss, run.penalty, batch))
+        scalars = self._step(state.players, run.loss, self._penalty, batch)
+        state.accumulate(state.players.augment.adapt(scalars, len(batch)))
 
 
 def check_device(run: Run, device: torch.device) -> None:
@@ -69,12 +79,19 @@ def check_device(run: Run, device: torch.device) -> None:
 
 def obstacle(run: Run) -> str | None:
     """Why the run's steps cannot be captured, as a line for the user; None if they can."""
-    for section, part in (("update", run.update), ("latent", run.latent)):
+    for section in ("update", "latent", "augment"):
+        part = getattr(run, section)
         if not getattr(part, "capturable", False):
             return (
                 f"train.cuda_graphs has no effect with {section}.name = "
                 f"'{COMPONENTS[section].name_of(part)}', whose steps depend on values that the "
                 "processor reads; every step is launched from Python"
+            )
+    for net in ("generator", "discriminator"):
+        if isinstance(getattr(run.optim, net).beta_2, Ramp):
+            return (
+                f"train.cuda_graphs has no effect with a ramp as optim.{net}.beta_2, which torch's "
+                "fused Adam takes from the processor; every step is launched from Python"
             )
     return None
 
@@ -123,6 +140,7 @@ class Captured:
         with torch.cuda.device(device), torch.cuda.stream(self._stream):
             graph = torch.cuda.CUDAGraph()
             graph.register_generator_state(self._state.players.stream)
+            graph.register_generator_state(self._state.players.augment.stream)
             try:
                 with torch.cuda.graph(graph, stream=self._stream):
                     self._work()
