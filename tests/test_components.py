@@ -14,7 +14,7 @@ import pytest
 from ganvas import components
 from ganvas.components import import_components
 from ganvas.errors import UsageError
-from ganvas.registry import LATENTS, Registry, UnknownComponent
+from ganvas.registry import LATENTS, METRICS, Registry, UnknownComponent
 
 
 @pytest.fixture(autouse=True)
@@ -128,3 +128,11 @@ def test_a_name_is_refused_early_only_where_no_package_may_add_it(installed: lis
     installed.append(entry("theirs", int))
     components.adds_components.cache_clear()
     registry.refuse_early("nomal")
+
+
+def test_another_spelling_is_not_refused_and_is_no_name_of_its_own(installed: list[Any]) -> None:
+    registry = Registry("metric", "ganvas.metrics", "METRICS")
+    registry.refuse_early("kernel-exact")
+    with pytest.raises(UnknownComponent, match="unknown metric 'kernel-exat'"):
+        registry.refuse_early("kernel-exat")
+    assert registry.names_in_source() == set(METRICS.names())
