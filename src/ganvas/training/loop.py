@@ -157,7 +157,11 @@ def _train(session: Session, ending: Ending, reporter: Reporter, hooks: Hooks) -
             records.write_checkpoint(session)
         with hooks.span("pictures"):
             plot_losses(folder.losses, run.recipe, folder.read_log())
-            animate(folder.animation, folder.samples())
+            if left_out := animate(folder.animation, folder.samples()):
+                reporter.warn(
+                    f"{len(left_out)} of the sheets cannot be read, such as '{left_out[0]}'; "
+                    "the animation is without them"
+                )
     if alarms:
         seen = "; ".join(alarm.message for alarm in alarms)
         good = folder.checkpoints()
