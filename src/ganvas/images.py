@@ -96,7 +96,7 @@ def write_png(path: Path, image: Pixels, scale: int = 1) -> None:
 
 
 def read_png(path: Path) -> Image.Image:
-    with Image.open(path) as picture:
+    with Image.open(path, formats=("PNG",)) as picture:
         picture.load()
         return picture
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from PIL import Image
 
 from ganvas import files, generator
 from ganvas.errors import RunError, UsageError
@@ -275,6 +276,25 @@ def test_a_second_interrupt_while_a_checkpoint_is_replaced_loses_no_more_than_th
     assert status and (status.state, status.reason) == ("failed", "interrupted a second time")
     assert train_tiny(None, resume=copied.path).finished
     assert contents(copied.generator) == contents(whole / "generator")
+
+
+@pytest.mark.parametrize("content", [b"", b"no picture", b"\x89PNG\r\n\x1a\n" + bytes(40), None])
+def test_a_broken_sheet_or_log_line_does_not_end_a_run_that_is_done(
+    content: bytes | None, copied: RunFolder, cli: Any
+) -> None:
+    sheet = copied.samples()[0]
+    if content is None:
+        with Image.open(sheet) as picture:
+            picture.resize((50, 30)).save(sheet)
+    else:
+        sheet.write_bytes(content)
+    with copied.log.open("a") as file:
+        file.write('{"step": 12, "images": null}\n{"step": 12}\n')
+    result = cli("train", "--resume", copied.path)
+    assert (result.code, result.err) == (0, "")
+    assert f"1 of the sheets cannot be read, such as '{sheet}'" in " ".join(result.out.split())
+    with Image.open(copied.animation) as gif:
+        assert gif.n_frames == 2
 
 
 # How it ended

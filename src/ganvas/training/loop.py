@@ -190,7 +190,11 @@ def _train(session: Session, ending: Ending, reporter: Reporter, hooks: Hooks) -
             records.write_checkpoint(session)
         with hooks.span("pictures"):
             plot_losses(session.folder.losses, run.recipe, session.folder.read_log())
-            animate(session.folder.animation, session.folder.samples())
+            if left_out := animate(session.folder.animation, session.folder.samples()):
+                reporter.warn(
+                    f"{len(left_out)} of the sheets cannot be read, such as '{left_out[0]}'; "
+                    "the animation is without them"
+                )
     if alarms:
         raise _failure(alarms, session.folder)
     records.write_status(session, "finished" if last else "stopped", ending.total)

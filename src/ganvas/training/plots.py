@@ -7,6 +7,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
+from PIL import Image
+
 from ganvas.files import write_file
 from ganvas.images import read_png, write_gif
 
@@ -28,6 +30,7 @@ def plot_losses(path: Path, title: str, lines: Sequence[Mapping[str, float | Non
         (outputs, "D/real", "on real images", "tab:green"),
         (outputs, "D/fake", "on fake images", "tab:red"),
     )
+    lines = [line for line in lines if line.get("images") is not None]
     images = [line["images"] for line in lines]
     for axes, key, label, colour in curves:
         values = [float("nan") if (v := line.get(key)) is None else v for line in lines]
@@ -44,10 +47,25 @@ def plot_losses(path: Path, title: str, lines: Sequence[Mapping[str, float | Non
     write_file(path, buffer.getvalue())
 
 
-def animate(path: Path, sheets: Sequence[Path], milliseconds: int = 150) -> None:
-    """Make a GIF of sample sheets, at most MAX_FRAMES of them evenly chosen; the last stays."""
+def animate(path: Path, sheets: Sequence[Path], milliseconds: int = 150) -> list[Path]:
+    """Make a GIF of sample sheets, at most MAX_FRAMES of them evenly chosen; the last stays.
+
+    Returns:
+        The sheets that are left out: they cannot be read, or are not of the size of the last one.
+    """
     if len(sheets) > MAX_FRAMES:
         last = len(sheets) - 1
         sheets = [sheets[round(i * last / (MAX_FRAMES - 1))] for i in range(MAX_FRAMES)]
-    if sheets:
-        write_gif(path, [read_png(sheet) for sheet in sheets], milliseconds, hold=1500)
+    frames = {sheet: frame for sheet in sheets if (frame := _frame(sheet))}
+    size = list(frames.values())[-1].size if frames else None
+    frames = {sheet: frame for sheet, frame in frames.items() if frame.size == size}
+    if frames:
+        write_gif(path, list(frames.values()), milliseconds, hold=1500)
+    return [sheet for sheet in sheets if sheet not in frames]
+
+
+def _frame(sheet: Path) -> Image.Image | None:
+    try:
+        return read_png(sheet)
+    except Exception:  # Pillow's readers raise whatever a damaged file makes them raise
+        return None

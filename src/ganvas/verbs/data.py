@@ -114,7 +114,7 @@ def inspect(
 
 @verb
 def clean() -> int:
-    """Empty the cache of data that was fetched or drawn.
+    """Empty the caches: data that was fetched or drawn, and what was computed of real images.
 
     Returns:
         Bytes that this freed.
@@ -123,8 +123,9 @@ def clean() -> int:
         RunError: it cannot be removed.
     """
     from ganvas.data import download
+    from ganvas.metrics import cache
 
-    return download.clean()
+    return download.clean() + cache.clear()
 
 
 def _path(folder: str | Path | None) -> Path | None:

@@ -51,6 +51,36 @@ def test_the_process_is_as_before_when_a_run_ends() -> None:
     assert not flushes_denormals()
 
 
+FLUSHED = """
+import sys, torch
+from ganvas.training.compute.process import tuned_process
+torch.set_num_threads(4)
+def flushed():
+    convolved = torch.nn.functional.conv2d(
+        torch.full((64, 16, 32, 32), 1e-37), torch.full((16, 16, 1, 1), 1e-3) / 16
+    )
+    product = torch.full((2048, 64), 1e-37) @ (torch.full((64, 512), 1e-3) / 64)
+    scaled = torch.full((1 << 20,), 1e-38) * 1e-4
+    return [round(float((x == 0).float().mean()), 3) for x in (convolved, product, scaled)]
+if sys.argv[1] == "started":
+    flushed()
+for _ in range(2):
+    with tuned_process(torch.device("cpu")):
+        inside = flushed()
+    print(inside, flushed())
+"""
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="another OpenMP")
+@pytest.mark.parametrize("threads", ["started", "not started"])
+def test_so_are_the_threads_of_torch(threads: str) -> None:
+    """Whether they were there when the run began, or it started them."""
+    done = subprocess.run(
+        [sys.executable, "-c", FLUSHED, threads], check=True, capture_output=True, text=True
+    )
+    assert done.stdout == "[1.0, 1.0, 1.0] [0.0, 0.0, 0.0]\n" * 2
+
+
 def test_another_c_library_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     from ganvas.training.compute import process
 
@@ -62,3 +92,4 @@ def test_another_c_library_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> Non
         monkeypatch.setattr(process.ctypes, "CDLL", library)
         process.keep_freed_memory()
         process.give_back_memory()
+        process.end_worker_threads()
