@@ -178,6 +178,13 @@ def show(
     }
 
 
+def _is_folder(name: str) -> bool:
+    try:
+        return Path(name).is_dir()
+    except OSError:  # a name that no file can have
+        return False
+
+
 def _show_component(name: str) -> dict[str, Any]:
     from ganvas import config
     from ganvas.registry import closest, described
@@ -189,7 +196,7 @@ def _show_component(name: str) -> dict[str, Any]:
         if bare in registry.names() and section in ("", key)
     ]
     if not found:
-        if Path(name).is_dir():
+        if _is_folder(name):
             from ganvas.generator import card_of, folder_of, load
 
             card = card_of(load(name), folder_of(name))
