@@ -31,6 +31,7 @@ from ganvas.registry import LATENTS, MODELS, UPDATES
 from ganvas.rundir import RunFolder
 from ganvas.schedules import START, Progress
 from ganvas.training.checkpoint import load_checkpoint, save_checkpoint
+from ganvas.training.compute.device import wait_for
 from ganvas.training.compute.graph import (
     WARM_UP,
     Captured,
@@ -545,7 +546,7 @@ def test_what_goes_on_between_replays_changes_nothing(cuda: torch.device, tmp_pa
             if busy:
                 draw_sheet(state.players.G, latents, run.model)
                 with torch.no_grad(), inference(state.players.D, True):
-                    state.judge(torch.zeros(8, *SHAPE, device=cuda))
+                    state.players.judge(Batch(torch.zeros(8, *SHAPE, device=cuda)))
                 torch.full((1 << 20,), float("nan"), device=cuda)  # over whatever memory is free
                 save_checkpoint(state, tmp_path / "checkpoint")
         states.append(state)
@@ -615,11 +616,11 @@ def test_throughput_with_and_without(cuda: torch.device) -> None:
     for run in graphs("simultaneous", "mnist-classes", **{"train.drop_last": True}):
         state, loader = begin(run, cuda)
         steps = take(run, state, loader, 20)
-        steps.wait()
+        wait_for(cuda)
         start = time.perf_counter()
         for _ in range(200):
             steps.take(START)
-        steps.wait()
+        wait_for(cuda)
         rate = 200 / (time.perf_counter() - start)
         print(f"cuda_graphs={run.train.cuda_graphs}: {rate:,.0f} steps/s")
         assert all(bool(value.isfinite().all()) for value in everything(state).values())
