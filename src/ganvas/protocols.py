@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, TypeGuard, runtime_checkable
 
 if TYPE_CHECKING:
     import numpy as np
@@ -138,7 +138,8 @@ class RelativisticLoss(Protocol):
         """G's loss, a scalar, from D's logits on as many fakes as real images."""
 
 
-def is_relativistic(loss: object) -> bool:
+def is_relativistic(loss: object) -> TypeGuard[RelativisticLoss]:
+    """Whether G's loss is to be given real logits too."""
     return bool(getattr(loss, "relativistic", False))
 
 

@@ -128,7 +128,7 @@ def _half(num: int) -> int:
 def generator_loss(players: Players, loss: Loss, real: Batch, fake_logits: Tensor) -> Tensor:
     """G's loss; a relativistic one looks at D's logits on real images too."""
     if is_relativistic(loss):
-        return loss.generator(fake_logits, players.judge(real))  # type: ignore[call-arg]
+        return loss.generator(fake_logits, players.judge(real))
     return loss.generator(fake_logits)
 
 
