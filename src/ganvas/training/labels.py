@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Final
-
 import numpy as np
 
+from ganvas.config.fitting import ENOUGH_OF_A_CLASS
 from ganvas.errors import UsageError
 from ganvas.pixels import ImageSet
 from ganvas.protocols import Model, takes_labels
-
-LEAST: Final = 200
-"""Images of a class, below which `auto` leaves the classes out. A guess: on few images a GAN with
-classes collapses where one without does not (Shahbazi et al. 2022)."""
 
 
 def classes_told(model: Model, data: ImageSet) -> tuple[int, str]:
@@ -38,8 +33,8 @@ def _against(data: ImageSet) -> str:
     if data.labels is None or data.num_classes < 2:
         return "the images have none" if data.labels is None else "there is only one"
     counts = np.bincount(data.labels, minlength=data.num_classes)
-    if counts.min() >= LEAST:
+    if counts.min() >= ENOUGH_OF_A_CLASS:
         return ""
     fewest = int(counts.argmin())
     name = data.classes[fewest] if fewest < len(data.classes) else str(fewest)
-    return f"'{name}' has {counts[fewest]} images, and {LEAST} are wanted of each"
+    return f"'{name}' has {counts[fewest]} images, and {ENOUGH_OF_A_CLASS} are wanted of each"
