@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from PIL import Image
 import typer
+from PIL import Image
 
 import ganvas
 from ganvas import config, registry
@@ -157,6 +157,7 @@ def registries(monkeypatch: pytest.MonkeyPatch) -> None:
             monkeypatch.setattr(family, table, dict(getattr(family, table)))
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("registries")
 @pytest.mark.parametrize(("page", "number"), BLOCKS)
 def test_a_python_block_runs(
