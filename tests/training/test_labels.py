@@ -44,7 +44,11 @@ def images(*counts: int, names: tuple[str, ...] = ()) -> ImageSet:
     ],
 )
 def test_what_is_told(model: Any, data: ImageSet, classes: tuple[str, ...], about: str) -> None:
-    assert classes_told(model, data) == (classes, about)
+    told, why = classes_told(model, data)
+    assert (told.names, why) == (classes, about)
+    if classes:
+        assert data.labels is not None
+        assert told.counts == tuple(np.bincount(data.labels))
 
 
 def test_labels_that_are_not_there_are_one_line() -> None:
