@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Final
-
 from ganvas.classes import Classes
+from ganvas.config.fitting import ENOUGH_OF_A_CLASS
 from ganvas.errors import UsageError
 from ganvas.pixels import ImageSet
 from ganvas.protocols import Model, takes_labels
-
-LEAST: Final = 200
-"""Images of a class, below which `auto` leaves the classes out. A guess: on few images a GAN with
-classes collapses where one without does not (Shahbazi et al. 2022)."""
 
 
 def classes_told(model: Model, data: ImageSet) -> tuple[Classes, str]:
@@ -38,7 +33,7 @@ def _against(data: ImageSet) -> str:
         return "the images have none" if data.labels is None else "there is only one"
     classes = data.named_classes
     fewest = min(classes.counts)
-    if fewest >= LEAST:
+    if fewest >= ENOUGH_OF_A_CLASS:
         return ""
     name = classes.names[classes.counts.index(fewest)]
-    return f"'{name}' has {fewest} images, and {LEAST} are wanted of each"
+    return f"'{name}' has {fewest} images, and {ENOUGH_OF_A_CLASS} are wanted of each"
