@@ -7,6 +7,7 @@ the same shape, scaled to the model's value range.
 from __future__ import annotations
 
 import io
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -88,11 +89,31 @@ def scale_for(height: int) -> int:
     return max(1, round(300 / height))
 
 
-def write_png(path: Path, image: Pixels, scale: int = 1) -> None:
-    """Write (C, H, W) as PNG."""
+def png(image: Pixels, scale: int = 1) -> bytes:
+    """(C, H, W) as the content of a PNG file."""
     buffer = io.BytesIO()
     to_pillow(image, scale).save(buffer, "PNG")
-    write_file(path, buffer.getvalue())
+    return buffer.getvalue()
+
+
+def png_of_all(images: Pixels) -> bytes:
+    """All images in about as many rows as columns, as the content of a PNG file."""
+    columns = math.ceil(math.sqrt(len(images)))
+    sheet = grid(images, math.ceil(len(images) / columns), columns)
+    return png(sheet, scale_for(sheet.shape[1]))
+
+
+def npz(images: Pixels) -> bytes:
+    """The content of an NPZ file: `images` as (N, H, W, C), or (N, H, W) if grey."""
+    buffer = io.BytesIO()
+    channels_last = images[:, 0] if images.shape[1] == 1 else np.moveaxis(images, 1, -1)
+    np.savez_compressed(buffer, images=channels_last)
+    return buffer.getvalue()
+
+
+def write_png(path: Path, image: Pixels, scale: int = 1) -> None:
+    """Write (C, H, W) as PNG."""
+    write_file(path, png(image, scale))
 
 
 def read_png(path: Path) -> Image.Image:
@@ -103,6 +124,11 @@ def read_png(path: Path) -> Image.Image:
 
 def write_gif(path: Path, frames: Sequence[Image.Image], milliseconds: int, hold: int = 0) -> None:
     """Write an endless GIF; the last frame stays `hold` milliseconds longer."""
+    write_file(path, gif(frames, milliseconds, hold))
+
+
+def gif(frames: Sequence[Image.Image], milliseconds: int, hold: int = 0) -> bytes:
+    """The content of an endless GIF; the last frame stays `hold` milliseconds longer."""
     buffer = io.BytesIO()
     durations = [milliseconds] * len(frames)
     durations[-1] += hold
@@ -111,4 +137,10 @@ def write_gif(path: Path, frames: Sequence[Image.Image], milliseconds: int, hold
     ]
     options: dict[str, Any] = {"save_all": True, "append_images": rest, "duration": durations}
     first.save(buffer, "GIF", loop=0, **options)
-    write_file(path, buffer.getvalue())
+    return buffer.getvalue()
+
+
+def gif_of_walk(frames: Pixels) -> bytes:
+    """A walk through latent space, (N, C, H, W), as the content of a GIF file."""
+    scale = scale_for(frames.shape[2])
+    return gif([to_pillow(frame, scale) for frame in frames], 80)

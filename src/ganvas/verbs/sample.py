@@ -1,7 +1,5 @@
 """`sample`: images from a trained generator."""
 
-import io
-import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -61,45 +59,25 @@ def sample(
     if folder is not None and Path(folder).exists() and not _is_empty(Path(folder)):
         raise UsageError(f"--folder: '{folder}' is not empty; name a new folder")
 
+    from ganvas import images
+    from ganvas.files import write_file
     from ganvas.generator import load
-    from ganvas.images import scale_for, to_pillow, write_gif, write_png
 
     import_given(imports)
     generator = with_components(settings_file(what), lambda: load(what))
     made = generator.sample(num, seed)
     if grid is not None:
-        _write_grid(Path(grid), made)
+        write_file(Path(grid), images.png_of_all(made))
     if folder is not None:
         digits = len(str(num - 1))
         for i, image in enumerate(made):
-            write_png(Path(folder) / f"{i:0{digits}d}.png", image)
+            images.write_png(Path(folder) / f"{i:0{digits}d}.png", image)
     if npz is not None:
-        _write_npz(Path(npz), made)
+        write_file(Path(npz), images.npz(made))
     if walk is not None:
-        frames = generator.walk(seed=seed)
-        scale = scale_for(frames.shape[2])
-        write_gif(Path(walk), [to_pillow(frame, scale) for frame in frames], 80)
+        write_file(Path(walk), images.gif_of_walk(generator.walk(seed=seed)))
     return made
 
 
 def _is_empty(folder: Path) -> bool:
     return folder.is_dir() and not any(folder.iterdir())
-
-
-def _write_grid(path: Path, images: "Pixels") -> None:
-    from ganvas.images import grid, scale_for, write_png
-
-    columns = math.ceil(math.sqrt(len(images)))
-    sheet = grid(images, math.ceil(len(images) / columns), columns)
-    write_png(path, sheet, scale_for(sheet.shape[1]))
-
-
-def _write_npz(path: Path, images: "Pixels") -> None:
-    import numpy as np
-
-    from ganvas.files import write_file
-
-    buffer = io.BytesIO()
-    channels_last = images[:, 0] if images.shape[1] == 1 else np.moveaxis(images, 1, -1)
-    np.savez_compressed(buffer, images=channels_last)
-    write_file(path, buffer.getvalue())
