@@ -14,11 +14,11 @@ from typing import Any
 
 import numpy as np
 import torch
-from PIL import Image
+from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
 from ganvas.files import write_file
-from ganvas.pixels import Pixels
+from ganvas.pixels import ImageSet, Pixels
 
 
 def to_float(images: Tensor, low: float, high: float) -> Tensor:
@@ -46,6 +46,22 @@ def grid(images: Pixels, rows: int, columns: int, gap: int = 2) -> Pixels:
         left = gap + i % columns * (width + gap)
         sheet[:, top : top + height, left : left + width] = images[i]
     return sheet
+
+
+def beside_names(sheet: Pixels, names: Sequence[str], scale: int) -> Image.Image:
+    """A grid, each pixel enlarged to scale x scale, with a name left of each of its equal rows."""
+    picture = to_pillow(sheet, scale)
+    height = picture.height / len(names)
+    font = ImageFont.load_default(max(8, min(16, round(0.6 * height))))
+    margin = max(8, round(height / 8))
+    widest = max(math.ceil(font.getlength(name)) for name in names)
+    size = widest + 2 * margin + picture.width, picture.height
+    whole = Image.new(picture.mode, size, "white")
+    whole.paste(picture, (widest + 2 * margin, 0))
+    pen = ImageDraw.Draw(whole)
+    for row, name in enumerate(names):
+        pen.text((widest + margin, (row + 0.5) * height), name, "black", font, anchor="rm")
+    return whole
 
 
 def stretched(images: Pixels) -> Pixels:
@@ -89,31 +105,47 @@ def scale_for(height: int) -> int:
     return max(1, round(300 / height))
 
 
-def png(image: Pixels, scale: int = 1) -> bytes:
-    """(C, H, W) as the content of a PNG file."""
-    buffer = io.BytesIO()
-    to_pillow(image, scale).save(buffer, "PNG")
-    return buffer.getvalue()
-
-
-def png_of_all(images: Pixels) -> bytes:
-    """All images in about as many rows as columns, as the content of a PNG file."""
-    columns = math.ceil(math.sqrt(len(images)))
-    sheet = grid(images, math.ceil(len(images) / columns), columns)
-    return png(sheet, scale_for(sheet.shape[1]))
-
-
-def npz(images: Pixels) -> bytes:
-    """The content of an NPZ file: `images` as (N, H, W, C), or (N, H, W) if grey."""
-    buffer = io.BytesIO()
-    channels_last = images[:, 0] if images.shape[1] == 1 else np.moveaxis(images, 1, -1)
-    np.savez_compressed(buffer, images=channels_last)
-    return buffer.getvalue()
-
-
 def write_png(path: Path, image: Pixels, scale: int = 1) -> None:
     """Write (C, H, W) as PNG."""
-    write_file(path, png(image, scale))
+    write_picture(path, to_pillow(image, scale))
+
+
+def write_picture(path: Path, picture: Image.Image) -> None:
+    """Write a picture as PNG."""
+    write_file(path, png(picture))
+
+
+def png(picture: Image.Image) -> bytes:
+    """A picture as the content of a PNG file."""
+    buffer = io.BytesIO()
+    picture.save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+def sheet_of(images: Pixels) -> Image.Image:
+    """A picture of all images, in about as many rows as columns, enlarged if it is small."""
+    columns = math.ceil(math.sqrt(len(images)))
+    sheet = grid(images, math.ceil(len(images) / columns), columns)
+    return to_pillow(sheet, scale_for(sheet.shape[1]))
+
+
+def npz(made: ImageSet) -> bytes:
+    """The content of an NPZ file: `images` as (N, H, W, C), or (N, H, W) if grey, and the labels.
+
+    Labels are whole numbers: a class's name where all names are, otherwise its place.
+    """
+    buffer = io.BytesIO()
+    images = made.images
+    arrays: dict[str, Any] = {
+        "images": images[:, 0] if images.shape[1] == 1 else np.moveaxis(images, 1, -1)
+    }
+    if made.labels is not None:
+        names = np.array(made.classes)
+        numbers = names.astype(np.int64) if all(map(str.isdecimal, made.classes)) else None
+        arrays["labels"] = made.labels if numbers is None else numbers[made.labels]
+        arrays["classes"] = names
+    np.savez_compressed(buffer, **arrays)
+    return buffer.getvalue()
 
 
 def read_png(path: Path) -> Image.Image:

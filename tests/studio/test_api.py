@@ -122,6 +122,7 @@ def test_a_saved_generator_by_itself(runs: Path, tmp_path: Path) -> None:
         ("generators/tiny/samples.png?num=many", "whole number"),
         ("generators/tiny/samples.png?seed=-1", "seed"),
         ("generators/tiny/samples.png?class=1", "takes none"),
+        ("generators/tiny/samples.png?truncation=2", "a number from 0 to 1"),
         ("generators/tiny?which=../best", "which: found"),
         ("runs/tiny/log?offset=x", "offset"),
         ("compare", "found 0 runs"),

@@ -127,10 +127,10 @@ def test_settings_with_the_recipes_reasons(make_run: Callable[..., Path]) -> Non
     from ganvas.config import read_recipe
 
     recipe = read_recipe("cs231n-lsgan")
-    assert recipe.reasons["optim.generator.beta_1"]
-    config = 'recipe = "cs231n-lsgan"\n[train]\nbatch_size = 7\n[optim.generator]\nbeta_1 = 0.5\n'
-    found = {one["setting"]: one for one in settings(RunFolder(make_run("a", config=config)))}
-    assert found["optim.generator.beta_1"]["reason"] == recipe.reasons["optim.generator.beta_1"]
+    train = '[train]\norder = "sequential"\nbatch_size = 7\n'
+    run = make_run("a", config=f'recipe = "cs231n-lsgan"\n{train}')
+    found = {one["setting"]: one for one in settings(RunFolder(run))}
+    assert found["train.order"]["reason"] == recipe.reasons["train.order"] != ""
     batch = found["train.batch_size"]
     assert (batch["value"], batch["recipe"], batch["changed"], batch["reason"]) == (
         7,

@@ -15,7 +15,7 @@ from starlette.routing import Route
 
 from ganvas.errors import RunError, UsageError
 from ganvas.studio import reading
-from ganvas.studio.asking import Json, body, vectors, whole
+from ganvas.studio.asking import Json, body, decimal, vectors, whole
 from ganvas.studio.guard import TooLarge, refused
 from ganvas.studio.library import Entry, Library, Unknown
 from ganvas.studio.live import Full, Hub
@@ -228,7 +228,7 @@ class Api:
         source = await self._source(request, given)
         num = whole(given, "num", 16, 1, MOST_IMAGES)
         seed = whole(given, "seed", 0, 0, SEEDS)
-        return Json({"z": await self._drawn("latents", source, num, seed)})
+        return Json(await self._drawn("latents", source, num, seed, _truncation(given)))
 
     async def samples(self, request: Request) -> Response:
         given = request.query_params
@@ -238,16 +238,17 @@ class Api:
         source = await self._source(request, given)
         num = whole(given, "num", 25, 1, MOST_IMAGES)
         seed = whole(given, "seed", 0, 0, SEEDS)
-        chosen = given.get("class")
-        labels = None if chosen is None else [whole(given, "class", 0, 0, 10**6)] * num
-        made = await self._drawn("sample", source, num, seed, labels)
-        return _as(form, made, f"samples-seed{seed}")
+        made = await self._drawn("sample", source, num, seed, _label(given), _truncation(given))
+        if form == "npz":
+            return _as("npz", made, f"samples-seed{seed}")
+        return _as(form, made.images, f"samples-seed{seed}")
 
     async def walk(self, request: Request) -> Response:
         given = request.query_params
         source = await self._source(request, given)
         seed = whole(given, "seed", 0, 0, SEEDS)
-        return _as("walk", await self._drawn("walk", source, seed), f"walk-seed{seed}")
+        frames = await self._drawn("walk", source, seed, _label(given), _truncation(given))
+        return _as("walk", frames, f"walk-seed{seed}")
 
     async def draw(self, request: Request) -> Response:
         given = await body(request)
@@ -344,23 +345,38 @@ FORMS: Final = ("png", "npz", "bin")
 
 
 def _as(form: str, images: Any, name: str) -> Response:
-    """Images, uint8 (N, C, H, W), as a file; `bin` are their bytes as N, H, W, C."""
+    """Images as a file: uint8 (N, C, H, W), or an ImageSet for `npz`.
+
+    `bin` are their bytes as N, H, W, C.
+    """
     from ganvas import images as files
 
-    shape = ",".join(map(str, images.shape))
-    headers = {"X-Shape": shape}
+    headers = {}
+    if form != "npz":
+        headers["X-Shape"] = ",".join(map(str, images.shape))
     if form == "bin":
-        return Response(
-            images.transpose(0, 2, 3, 1).tobytes(), headers=headers,
-            media_type="application/octet-stream",
-        )  # fmt: skip
-    kind, ending, write = {
-        "png": ("image/png", "png", files.png_of_all),
-        "npz": ("application/octet-stream", "npz", files.npz),
-        "walk": ("image/gif", "gif", files.gif_of_walk),
-    }[form]
-    headers["Content-Disposition"] = f'inline; filename="{name}.{ending}"'
-    return Response(write(images), headers=headers, media_type=kind)
+        content = images.transpose(0, 2, 3, 1).tobytes()
+        return Response(content, headers=headers, media_type="application/octet-stream")
+    headers["Content-Disposition"] = (
+        f'inline; filename="{name}.{"gif" if form == "walk" else form}"'
+    )
+    if form == "png":
+        return Response(files.png(files.sheet_of(images)), headers=headers, media_type="image/png")
+    if form == "walk":
+        return Response(files.gif_of_walk(images), headers=headers, media_type="image/gif")
+    return Response(files.npz(images), headers=headers, media_type="application/octet-stream")
+
+
+def _label(given: Mapping[str, Any]) -> str | None:
+    """One class, by name or number."""
+    label: str | None = given.get("class")
+    if label is not None and not 1 <= len(label) <= 200:
+        raise UsageError("class: allowed: the name or the number of one class")
+    return label
+
+
+def _truncation(given: Mapping[str, Any]) -> float:
+    return decimal(given, "truncation", 1.0, 0.0, 1.0)
 
 
 def _compared(entries: list[Entry]) -> dict[str, Any]:

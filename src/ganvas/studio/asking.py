@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
 from collections.abc import Mapping
@@ -41,10 +42,8 @@ def whole(given: Mapping[str, Any], name: str, default: int, low: int, high: int
     """A whole number; UsageError if it is none, or out of range."""
     value = given.get(name, default)
     if isinstance(value, str) and value.isascii() and len(value) <= 20:
-        try:
+        with contextlib.suppress(ValueError):
             value = int(value)
-        except ValueError:
-            pass
     if type(value) is not int or not low <= value <= high:
         raise UsageError(
             f"{name}: found {shown(value)}; allowed: a whole number from {low:,} to {high:,}"
@@ -52,18 +51,12 @@ def whole(given: Mapping[str, Any], name: str, default: int, low: int, high: int
     return value
 
 
-def decimal(
-    given: Mapping[str, Any], name: str, default: float | None, low: float, high: float
-) -> float | None:
+def decimal(given: Mapping[str, Any], name: str, default: float, low: float, high: float) -> float:
     """A number; UsageError if it is none, or out of range."""
     value = given.get(name, default)
-    if value is None:
-        return None
     if isinstance(value, str) and len(value) <= 30:
-        try:
+        with contextlib.suppress(ValueError):
             value = float(value)
-        except ValueError:
-            pass
     if isinstance(value, bool) or not isinstance(value, int | float) or not low <= value <= high:
         raise UsageError(
             f"{name}: found {shown(value)}; allowed: a number from {low:g} to {high:g}"

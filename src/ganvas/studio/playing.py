@@ -17,14 +17,23 @@ from torch import Tensor
 
 from ganvas import config
 from ganvas.batch import Latents
+from ganvas.classes import Classes, chosen
 from ganvas.data.download import find
 from ganvas.data.prepare import load_images
 from ganvas.data.sources import SOURCES
+from ganvas.drawing import (
+    GROUP,
+    draw,
+    random_classes,
+    round_trip,
+    truncated,
+    with_standing_statistics,
+)
 from ganvas.errors import RunError, UsageError
-from ganvas.generator import Generator, draw, load, with_standing_statistics
+from ganvas.generator import Generator, load
 from ganvas.metrics.distances import nearest_of_many
 from ganvas.models.fast.switch import use_fast
-from ganvas.pixels import Pixels
+from ganvas.pixels import ImageSet, Pixels
 from ganvas.registry import DATASETS, UnknownComponent
 from ganvas.seeds import stream
 
@@ -86,7 +95,7 @@ class Playroom:
             "spherical": latent == "Normal",
             "uniform": latent == "Uniform",
             "bound": _bound(generator),
-            "classes": _classes(generator),
+            "classes": list(generator.classes),
             "parameters": sum(value.numel() for value in generator.net.parameters()),
             "averaged": source.checkpoint is not None and _is_averaged(source.weights),
         }
@@ -109,20 +118,29 @@ class Playroom:
     # Drawing
 
     def sample(
-        self, source: Source, num: int, seed: int, labels: Sequence[int] | None = None
-    ) -> Pixels:
+        self, source: Source, num: int, seed: int, label: str | None, truncation: float
+    ) -> ImageSet:
         """The images that `ganvas sample` makes of a seed, uint8 (num, C, H, W)."""
         generator = self.generator(source)
         with self._lock:
-            return generator.sample(num, seed, labels=labels)
+            if label is None:
+                return generator.labelled(num, seed, truncation)
+            (index,) = chosen(label, generator.classes, "class")[:1]
+            images = generator.sample(num, seed, index, truncation)
+        return ImageSet(images, np.full(num, index), generator.classes)
 
-    def latents(self, source: Source, num: int, seed: int) -> list[list[float]]:
-        """The latents of those images."""
+    def latents(
+        self, source: Source, num: int, seed: int, truncation: float
+    ) -> dict[str, list[Any] | None]:
+        """The latents of those images, and the classes that are drawn where none is asked for."""
         generator = self.generator(source)
         rng = torch.Generator().manual_seed(stream(seed, "sample"))
-        groups = [generator.latent.sample(64, rng) for _ in range(-(-num // 64))]
-        rounded: list[list[float]] = torch.cat(groups)[:num].tolist()
-        return rounded
+        groups = [generator.latent.sample(GROUP, rng) for _ in range(-(-num // GROUP))]
+        z = truncated(generator.latent, torch.cat(groups)[:num], truncation)
+        known = Classes(generator.classes, generator.class_counts)
+        rng = torch.Generator().manual_seed(stream(seed, "classes"))
+        labels = random_classes(num, known, rng).tolist() if len(known) else None
+        return {"z": z.tolist(), "classes": labels}
 
     def draw(self, source: Source, z: list[list[float]], labels: Sequence[int] | None) -> Pixels:
         """Images of latents, uint8 (n, C, H, W)."""
@@ -131,23 +149,19 @@ class Playroom:
         with self._lock:
             return draw(generator.net, latents, generator.model)
 
-    def walk(self, source: Source, seed: int) -> Pixels:
+    def walk(self, source: Source, seed: int, label: str | None, truncation: float) -> Pixels:
         """The frames of `ganvas sample --walk`."""
         generator = self.generator(source)
         with self._lock:
-            return generator.walk(seed=seed)
+            return generator.walk(seed=seed, labels=label, truncation=truncation)
 
     def way(
         self, source: Source, points: list[list[float]], frames: int, labels: Sequence[int] | None
     ) -> Pixels:
         """A round trip through latents, uint8 (frames, C, H, W), as `Generator.walk` goes."""
         generator = self.generator(source)
-        stops = torch.tensor(points, dtype=torch.float32)
-        path = [
-            generator.latent.between(stops[int(at)], stops[(int(at) + 1) % len(stops)], at % 1)
-            for at in np.arange(frames) * (len(stops) / frames)
-        ]
-        return self.draw(source, torch.stack(path).tolist(), list(labels[:1]) if labels else None)
+        trip = round_trip(generator.latent, Latents(torch.tensor(points)), frames)
+        return self.draw(source, trip.z.tolist(), list(labels[:1]) if labels else None)
 
     def nearest(self, source: Source, run: Path, image: Pixels) -> tuple[Pixels, list[float]]:
         """The training images nearest to one, (C, H, W), by their pixels, and how far they are.
@@ -208,7 +222,9 @@ def _of_checkpoint(generator: Generator, source: Source) -> Generator:
         raise UsageError(f"checkpoint '{path.parent.name}' holds NaN or infinite values")
     net.load_state_dict({key: value.to(expected[key].dtype) for key, value in weights.items()})
     if generator.model.sample_mode == "batch":
-        net = with_standing_statistics(net, generator.latent, num_classes=generator.num_classes)
+        net = with_standing_statistics(
+            net, generator.latent, classes=Classes(generator.classes, generator.class_counts)
+        )
         net.eval().requires_grad_(False)
         use_fast(net, True)
     return replace(generator, net=net, images_seen=0)
@@ -228,18 +244,13 @@ def _given(generator: Generator, labels: Sequence[int] | None, num: int) -> Tens
         if labels:
             raise UsageError(f"classes: the generator of '{generator.recipe}' takes none")
         return None
-    chosen = list(labels) if labels else [0] * num
-    if len(chosen) == 1:
-        chosen *= num
-    if len(chosen) != num or not all(0 <= one < generator.num_classes for one in chosen):
+    given = list(labels) if labels else [0]
+    given = given * num if len(given) == 1 else given
+    if len(given) != num or not all(0 <= one < generator.num_classes for one in given):
         raise UsageError(
             f"classes: allowed: one, or one a latent, from 0 to {generator.num_classes - 1}"
         )
-    return torch.tensor(chosen)
-
-
-def _classes(generator: Generator) -> list[str]:
-    return [str(index) for index in range(generator.num_classes)]
+    return torch.tensor(given)
 
 
 def _bound(generator: Generator) -> float:

@@ -34,7 +34,8 @@ class Playground {
     this.detail = detail;
     this.seed = 0;
     this.num = 16;
-    this.label = 0;
+    this.label = -1; // any
+    this.truncation = 1;
     this.raw = 0;
     this.pins = [];
     this.all = false;
@@ -49,7 +50,13 @@ class Playground {
   }
 
   get classQuery() {
-    return this.facts.classes.length && this.label >= 0 ? `&class=${this.label}` : "";
+    const truncated = this.truncation < 1 ? `&truncation=${this.truncation}` : "";
+    return this.facts.classes.length && this.label >= 0 ? `&class=${encodeURIComponent(this.facts.classes[this.label])}${truncated}` : truncated;
+  }
+
+  // The class of what is drawn from latents, for generators that take one.
+  get classes() {
+    return this.facts.classes.length ? [this.label >= 0 ? this.label : this.drawnLabel || 0] : undefined;
   }
 
   async open(which) {
@@ -60,9 +67,7 @@ class Playground {
   }
 
   async draw(z) {
-    const body = { which: this.which, raw: this.raw, z };
-    if (this.facts.classes.length) body.classes = z.map(() => Math.max(0, this.label));
-    return tell(`${this.place}/draw`, body);
+    return tell(`${this.place}/draw`, { which: this.which, raw: this.raw, z, classes: this.classes });
   }
 
   show(main) {
@@ -141,19 +146,23 @@ class Playground {
     const classes = this.facts.classes.length
       ? labelled("Class", choice([["-1", "any"], ...this.facts.classes.map((name, i) => [String(i), name])], "-1", (chosen) => { this.label = Number(chosen); this.drawSamples(); }))
       : null;
-    this.label = -1;
-    return el("div", { class: "bar" }, labelled("Seed", seed), el("button", { type: "button", onclick: another }, "New seed"), labelled("Images", num), classes);
+    const truncation = el("input", { type: "range", min: "0", max: "1", step: "0.05", value: "1" });
+    const text = el("output", {}, "1");
+    truncation.addEventListener("input", () => { this.truncation = Number(truncation.value); text.textContent = truncation.value; this.drawSamples(true); });
+    return el("div", { class: "bar" }, labelled("Seed", seed), el("button", { type: "button", onclick: another }, "New seed"), labelled("Images", num), classes,
+      el("label", { title: "Below 1: latents nearer to their mean, for more typical images" }, el("span", {}, "Truncation"), truncation, text));
   }
 
   async drawSamples(keep = false) {
     const mine = (this.turn = (this.turn || 0) + 1);
     try {
       const query = `seed=${this.seed}&num=${this.num}&${this.asked}`;
-      const [images, { z }] = await Promise.all([raw(`${this.place}/samples.bin?${query}${this.classQuery}`), ask(`${this.place}/latents?${query}`)]);
+      const [images, { z, classes }] = await Promise.all([raw(`${this.place}/samples.bin?${query}${this.classQuery}`), ask(`${this.place}/latents?${query}&truncation=${this.truncation}`)]);
       const canvases = await paintAll(images);
       if (mine !== this.turn) return;
       this.fail(null);
       this.samples = z;
+      this.labels = classes;
       this.grid.style.setProperty("--columns", Math.ceil(Math.sqrt(this.num)));
       fill(this.grid, canvases.map((canvas, i) => el("button", { type: "button", class: "tile", "aria-label": `Sample ${i + 1}`, onclick: () => this.take(i) }, canvas)));
       this.take(keep && this.picked !== undefined && this.picked < z.length ? this.picked : 0);
@@ -166,6 +175,7 @@ class Playground {
   take(i) {
     this.stopWalk();
     this.picked = i;
+    this.drawnLabel = this.labels ? this.labels[i] : null;
     this.z = [...this.samples[i]];
     for (const [j, tile] of [...this.grid.children].entries()) tile.classList.toggle("picked", j === i);
     fill(this.near);
@@ -244,9 +254,7 @@ class Playground {
     this.stopWalk();
     fill(this.near, el("p", { class: "quiet" }, "Looking through the training images…"));
     try {
-      const body = { which: this.which, raw: this.raw, z: [this.z] };
-      if (this.facts.classes.length) body.classes = [Math.max(0, this.label)];
-      const response = await tell(`${this.place}/nearest`, body);
+      const response = await tell(`${this.place}/nearest`, { which: this.which, raw: this.raw, z: [this.z], classes: this.classes });
       const distances = response.headers.get("X-Distances").split(",").map(Number);
       const canvases = await paintAll(response);
       fill(this.near, el("h3", {}, "Nearest training images"), el("p", { class: "quiet" }, "By their pixels: root mean square of the difference, 0 to 1."),
@@ -275,14 +283,10 @@ class Playground {
     this.way.addEventListener("input", () => { this.stopWay(); this.goAlong(Number(this.way.value)); });
     this.wayButton = el("button", { type: "button", onclick: () => (this.going ? this.stopWay() : this.startWay()) }, "Play");
     this.wayStrip = el("div", { class: "strip thin" });
-    const body = () => {
-      const asked = { which: this.which, raw: this.raw, z: pins.map((pin) => pin.z), frames: Math.min(240, 24 * pins.length) };
-      if (this.facts.classes.length) asked.classes = [Math.max(0, this.label)];
-      return asked;
-    };
     const gif = async () => {
+      const body = { which: this.which, raw: this.raw, z: pins.map((pin) => pin.z), frames: Math.min(240, 24 * pins.length), classes: this.classes };
       try {
-        saveBlob(await (await tell(`${this.place}/way.gif`, body())).blob(), "way.gif");
+        saveBlob(await (await tell(`${this.place}/way.gif`, body)).blob(), "way.gif");
       } catch (error) {
         this.fail(error);
       }
@@ -356,16 +360,18 @@ class Playground {
       fill(this.commands, el("p", { class: "quiet" }, "The command line draws with a run's newest and best generator; choose one of these."));
       return;
     }
-    const classes = this.classQuery ? null : "";
-    const lines = [`ganvas sample ${quoted(what)} --num ${this.num} --seed ${this.seed} --grid samples-seed${this.seed}.png --npz samples-seed${this.seed}.npz`,
-      `ganvas sample ${quoted(what)} --seed ${this.seed} --walk walk-seed${this.seed}.gif`];
-    const python = `import ganvas\n\ngenerator = ganvas.load(${JSON.stringify(what)})\nimages = generator.sample(${this.num}, seed=${this.seed}${classes === null ? `, labels=[${this.label}] * ${this.num}` : ""})  # uint8, (${this.num}, ${this.facts.shape.join(", ")})`;
-    fill(this.commands, classes === null ? null : el("pre", {}, lines.join("\n")), el("pre", {}, python));
+    const label = this.facts.classes.length && this.label >= 0 ? this.facts.classes[this.label] : null;
+    const options = [`--seed ${this.seed}`, label === null ? "" : `--class ${quoted(label)}`, this.truncation < 1 ? `--truncation ${this.truncation}` : ""].filter(Boolean).join(" ");
+    const named = `samples-seed${this.seed}`;
+    const lines = [`ganvas sample ${quoted(what)} --num ${this.num} ${options} --grid ${named}.png --npz ${named}.npz`, `ganvas sample ${quoted(what)} ${options} --walk walk-seed${this.seed}.gif`];
+    const more = [label === null ? "" : `, labels=${JSON.stringify(label)}`, this.truncation < 1 ? `, truncation=${this.truncation}` : ""].join("");
+    const python = ["import ganvas", "", `generator = ganvas.load(${JSON.stringify(what)})`, `images = generator.sample(${this.num}, seed=${this.seed}${more})  # uint8, (${[this.num, ...this.facts.shape].join(", ")})`];
+    fill(this.commands, el("pre", {}, lines.join("\n")), el("pre", {}, python.join("\n")));
   }
 }
 
 function quoted(path) {
-  return /^[\w./~-]+$/.test(path) ? path : `'${path.replaceAll("'", "'\\''")}'`;
+  return /^[\w./~+-]+$/.test(path) ? path : `'${path.replaceAll("'", "'\\''")}'`;
 }
 
 async function paintAll(response) {
