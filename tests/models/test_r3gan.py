@@ -23,7 +23,7 @@ def nets(shape: Any, num_classes: int = 0, **settings: Any) -> tuple[nn.Module, 
 
 
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
-@pytest.mark.parametrize("settings", [{}, {"depth": 2}, {"labels": "on"}], ids=str)
+@pytest.mark.parametrize("settings", [{}, {"depth": 2}, {"labels": "on"}, {"width": 13}], ids=str)
 def test_any_shape(shape: Any, settings: dict[str, Any]) -> None:
     classes = 3 if "labels" in settings else 0
     G, D = nets(shape, classes, **settings)
@@ -99,9 +99,9 @@ def test_bfloat16() -> None:
         assert D(G(torch.randn(2, 5))).isfinite().all()
 
 
-@pytest.mark.parametrize("settings", [{"width": 12}, {"width": 0}, {"depth": 0}], ids=str)
+@pytest.mark.parametrize("settings", [{"width": 0}, {"depth": 0}], ids=str)
 def test_settings_that_are_refused(settings: dict[str, int]) -> None:
-    with pytest.raises(ValueError, match="multiple|greater"):
+    with pytest.raises(ValueError, match="greater"):
         R3GAN(**settings)
 
 

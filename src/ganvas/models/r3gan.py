@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from typing import Annotated, ClassVar, Final, Literal, TypeVar
+from typing import ClassVar, Final, Literal, TypeVar
 
 import torch
-from pydantic import Field
 from pydantic.dataclasses import dataclass
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -24,7 +23,8 @@ Layer = TypeVar("Layer", nn.Conv2d, nn.Linear)
 SLOPE: Final = 0.2
 """Of the leaky ReLUs."""
 GROUP: Final = 16
-"""Channels that a 3x3 convolution sees together, as in the paper's nets (1,536 in 96 groups)."""
+"""Channels that a 3x3 convolution sees together, as in the paper's nets (1,536 in 96 groups), or
+the next number that divides them."""
 
 
 @MODELS.register("r3gan")
@@ -40,7 +40,7 @@ class R3GAN:
     value_range: ClassVar[tuple[float, float]] = (-1.0, 1.0)
     sample_mode: ClassVar[SampleMode] = "inference"
 
-    width: Annotated[int, Field(ge=8, multiple_of=8)] = 64
+    width: Positive = 64
     """Channels at every size; inside of a block there are twice as many."""
 
     depth: Positive = 1
@@ -95,7 +95,9 @@ class Residual(nn.Module):
         inner = 2 * width
         gain = num_blocks**-0.25
         self.widen = _started(nn.Conv2d(width, inner, 1), gain)
-        self.look = _started(nn.Conv2d(inner, inner, 3, padding=1, groups=inner // GROUP), gain)
+        most = max(1, inner // GROUP)
+        groups = next(num for num in range(most, 0, -1) if inner % num == 0)
+        self.look = _started(nn.Conv2d(inner, inner, 3, padding=1, groups=groups), gain)
         self.narrow = nn.Conv2d(inner, width, 1, bias=False)
         nn.init.zeros_(self.narrow.weight)
 
