@@ -17,6 +17,7 @@ from typing import Any, Final
 from ganvas import config
 from ganvas.config import Run
 from ganvas.errors import UsageError
+from ganvas.pretrained import hub
 from ganvas.rundir import RunFolder
 
 LACKING: Final = "not stated"
@@ -28,7 +29,16 @@ LIMITS: Final = (
     "compare only with numbers of the same protocol.",
     "It was made for study. Nothing has been tested that a decision about people may rest on.",
 )
-
+DATA_LICENCES: Final = {
+    "mnist": "CC BY-SA 3.0",
+    "fashion-mnist": "MIT",
+    "mnist-classes": "CC BY-SA 3.0, that of MNIST",
+    "emnist-letters": "none stated; NIST Special Database 19 is in the public domain",
+    "cifar10": "none stated; its authors ask to be cited",
+    "digits": "CC BY 4.0",
+    "alphabet": "drawn from typefaces under the Bitstream Vera, SIL Open Font and BaKoMa licences",
+}
+"""What the data sets with a name are published under."""
 
 _NO_PART: Final = ("recipe", "seed", "output.", "evaluate.")
 """Settings that a card has elsewhere, or that leave the generator as it is."""
@@ -36,12 +46,15 @@ _NO_PART: Final = ("recipe", "seed", "output.", "evaluate.")
 
 def provenance(run: Run, folder: Path) -> dict[str, Any]:
     """What config.json says of the training of a run's generator that is saved in `folder`."""
-    tables = config.to_tables(run)
+    tables, environment = config.to_tables(run), _environment(RunFolder(folder.parent))
+    known = environment.get("data", {})
+    data = {key: known[key] for key in ("images", "sha256") if key in known}
     return {
         "seed": run.seed,
         "length": _length(run),
         "changed": _changed(run.recipe, tables),
-        "data": {"name": tables["data"]["name"]} | _data_of(RunFolder(folder.parent)),
+        "data": {"name": tables["data"]["name"]} | data,
+        "machine": _machine(environment),
     }
 
 
@@ -70,12 +83,26 @@ def _recipe(name: str) -> tuple[str, dict[str, Any]]:
     return recipe.about, dict(config.leaves(config.to_tables(config.build(recipe.tables))))
 
 
-def _data_of(folder: RunFolder) -> dict[str, Any]:
-    """Number and SHA-256 of the images that a run was trained on, where there is a run."""
+def _environment(folder: RunFolder) -> dict[str, Any]:
+    """Where and on what a run was trained, where there is a run."""
     if not (folder.config.is_file() and folder.environment.is_file()):
         return {}
-    data = folder.read_environment().get("data", {})
-    return {key: data[key] for key in ("images", "sha256") if key in data}
+    return folder.read_environment()
+
+
+def _machine(environment: Mapping[str, Any]) -> str:
+    """'AMD EPYC (AVX512), 1 thread, device cpu, float32, PyTorch 2.13.0'; empty if unknown."""
+    if not environment.get("processor"):
+        return ""
+    kind, threads = environment.get("cpu_capability"), environment.get("threads")
+    parts = [
+        environment["processor"] + (f" ({kind})" if kind else ""),
+        f"{threads} thread{'' if threads == 1 else 's'}" if threads else "",
+        f"device {environment.get('device', LACKING)}",
+        str(environment.get("precision", "")),
+        f"PyTorch {environment.get('versions', {}).get('torch', LACKING)}",
+    ]
+    return ", ".join(filter(None, parts))
 
 
 @dataclass(frozen=True)
@@ -104,6 +131,13 @@ class Card:
     data: str
     data_images: int | None
     data_sha256: str
+    data_licence: str
+    """What the training images are published under."""
+    machine: str
+    weights: str
+    """How the weights are packed, and what that did to the distance; empty if they are not."""
+    notes: tuple[str, ...]
+    """What was seen of its images, in sentences."""
     rows: tuple[dict[str, Any], ...]
     """The newest row of each metric of each protocol that was measured of this generator."""
 
@@ -132,11 +166,19 @@ class Card:
             "net": f"{self.model}, {self.parameters:,} parameters",
             "latent": f"{self.dims} values, {self.latent}",
             "data": ", ".join(filter(None, (self.data, images, digest))) or LACKING,
+            "licence of the data": self.data_licence or LACKING,
             "length": ", ".join(filter(None, (self.length, shown))) or LACKING,
             "seed": LACKING if self.seed is None else str(self.seed),
             "settings changed": changed or "none",
+            **({"machine": self.machine} if self.machine else {}),
+            **({"weights": self.weights} if self.weights else {}),
             "licence": self.licence or LACKING,
         }
+
+    @property
+    def limits(self) -> tuple[str, ...]:
+        """What it cannot do: what was seen of this one, and what holds for all."""
+        return (*self.notes, *LIMITS)
 
     def lacks(self) -> list[str]:
         """What a reader would miss, each with what to do about it."""
@@ -160,7 +202,7 @@ class Card:
             f"## Use\n\n```python\n{self.usage(where)}\n```\n",
             f"## Training\n\n| | |\n|---|---|\n{facts}",
             f"## Measured\n\n{self._measured()}",
-            "## Limits\n\n" + "".join(f"- {line}\n" for line in LIMITS),
+            "## Limits\n\n" + "".join(f"- {line}\n" for line in self.limits),
         ]
         if lacks := self.lacks():
             parts.append("## What this card lacks\n\n" + "".join(f"- {x}\n" for x in lacks))
@@ -256,13 +298,17 @@ def read(folder: Path, parameters: int, images_seen: int) -> Card:
             shape=(channels, height, width),
             images_seen=images_seen,
             licence=training.get("licence", ""),
-            origin=training.get("origin", ""),
+            origin=training.get("origin", "") or hub.origin(folder),
             seed=training.get("seed"),
             length=training.get("length", ""),
             changed=dict(training.get("changed", {})),
             data=data.get("name", ""),
             data_images=data.get("images"),
             data_sha256=data.get("sha256", ""),
+            data_licence=DATA_LICENCES.get(data.get("name", ""), ""),
+            machine=training.get("machine", ""),
+            weights=training.get("weights", ""),
+            notes=tuple(map(str, training.get("notes", ()))),
             rows=_newest(rows, images_seen),
         )
     except KeyError as error:

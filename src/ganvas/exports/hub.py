@@ -110,6 +110,9 @@ def _config(source: Source) -> bytes:
         "changed": found.changed,
         "licence": found.licence,
         "origin": found.origin,
+        "machine": found.machine,
+        "weights": found.weights,
+        "notes": list(found.notes),
         "data": {
             "name": found.data,
             "images": found.data_images,

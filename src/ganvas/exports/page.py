@@ -170,7 +170,7 @@ def _rendered(source: Source, net: dict[str, Any], weights: bytes, difference: i
         facts=source.card.facts | {"SHA-256 of the weights": source.weights_sha256},
         rows=rows,
         distance=distances[-1] if distances else None,
-        limits=card.LIMITS,
+        limits=source.card.limits,
         difference=difference,
         tried=TRIED,
         version=version("ganvas"),
