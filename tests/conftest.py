@@ -79,6 +79,28 @@ def tiny_run(tmp_path_factory: pytest.TempPathFactory, train_tiny: Train) -> Pat
     return folder
 
 
+@pytest.fixture(scope="session")
+def labelled_generator(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An untrained generator of 8x8 grey images of five garments, saved; tests only read it."""
+    import torch
+
+    from ganvas import config
+    from ganvas.generator import save_generator, snapshot
+
+    tables = config.read_recipe("cs231n-dcgan").tables
+    tables["model"] = {"name": "modern", "width": 2, "dense": 8, "labels": "on"}
+    tables["latent"] = {"name": "normal", "dims": 4}
+    run = config.build(tables)
+    classes = ("T-shirt/top", "Trouser", "Pullover", "Dress", "Coat")
+    folder = tmp_path_factory.mktemp("labelled") / "generator"
+    with torch.random.fork_rng(), torch.no_grad():
+        torch.manual_seed(0)
+        net = run.model.generator((1, 8, 8), 4, num_classes=5)
+        net.classes.weight.normal_()
+        save_generator(folder, run, snapshot(run, net, (1, 8, 8), 0, classes))
+    return folder
+
+
 @pytest.fixture
 def cli(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path

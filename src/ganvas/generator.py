@@ -29,7 +29,7 @@ from ganvas.errors import UsageError, printable
 from ganvas.files import is_utf8, write_file, writing
 from ganvas.images import to_uint8
 from ganvas.models.fast.switch import use_fast
-from ganvas.pixels import Pixels, Shape
+from ganvas.pixels import Pixels, Shape, numbered
 from ganvas.protocols import Latent, Model, build_generator
 from ganvas.registry import UnknownComponent
 from ganvas.rundir.lines import content_of
@@ -38,6 +38,8 @@ from ganvas.seeds import stream
 GROUP: Final = 64
 MAX_BYTES: Final = 4 << 30
 """The most that the images of one call may take in memory."""
+MAX_CLASSES: Final = 1 << 20
+"""So that a damaged number takes no memory."""
 FORMAT: Final = 1
 _CONFIG: Final = card.CONFIG
 _CARD: Final = "README.md"
@@ -56,8 +58,13 @@ class Generator:
     recipe: str
     images_seen: int
     """Real images shown in training."""
-    num_classes: int = 0
-    """Classes that can be asked for; 0 if the model takes no labels."""
+    classes: tuple[str, ...] = ()
+    """Names of the classes that can be asked for; none if the model takes no labels."""
+
+    @property
+    def num_classes(self) -> int:
+        """Classes that can be asked for."""
+        return len(self.classes)
 
     def batches(
         self, num: int, seed: int = 0, labels: Sequence[int] | None = None
@@ -189,21 +196,24 @@ def _norms(net: nn.Module) -> list[_BatchNorm]:
 
 
 def snapshot(
-    run: Run, net: nn.Module, shape: Shape, images_seen: int, num_classes: int = 0
+    run: Run, net: nn.Module, shape: Shape, images_seen: int, classes: tuple[str, ...] = ()
 ) -> Generator:
-    """A copy of a net in training, on the processor: what `load` finds once it has been saved."""
+    """A copy of a net in training, on the processor: what `load` finds once it has been saved.
+
+    `classes` are the names of those that the net is told.
+    """
     if run.model.sample_mode == "batch":
-        net = with_standing_statistics(net, run.latent, num_classes=num_classes)
+        net = with_standing_statistics(net, run.latent, num_classes=len(classes))
     weights = {
         key: value.detach().cpu().clone(memory_format=torch.contiguous_format)
         for key, value in net.state_dict().items()
     }
     with torch.device("meta"):
-        copied = build_generator(run.model, shape, run.latent.dims, num_classes)
+        copied = build_generator(run.model, shape, run.latent.dims, len(classes))
     copied.load_state_dict(weights, assign=True)
     copied.eval().requires_grad_(False)
     use_fast(copied, True)
-    return Generator(copied, run.model, run.latent, shape, run.recipe, images_seen, num_classes)
+    return Generator(copied, run.model, run.latent, shape, run.recipe, images_seen, classes)
 
 
 def save_generator(
@@ -226,8 +236,8 @@ def save_generator(
     }
     if run.imports:
         settings["imports"] = list(run.imports)
-    if generator.num_classes:
-        settings["num_classes"] = generator.num_classes
+    if generator.classes:
+        settings["classes"] = list(generator.classes)
     weights = save(generator.net.state_dict(), {"images_seen": str(generator.images_seen)})
     contents = {WEIGHTS: weights, _CONFIG: json.dumps(settings, indent=1).encode()}
     if any(content_of(folder / name) != content for name, content in contents.items()):
@@ -292,10 +302,10 @@ def load(what: str | Path) -> Generator:
         latent = config.component("latent", settings["latent"])
         channels, height, width = (_count(size, "shape", least=1) for size in settings["shape"])
         recipe = printable(str(settings["recipe"]))
-        num_classes = _count(settings.get("num_classes", 0), "num_classes")
+        classes = _classes(settings)
         shape = (channels, height, width)
         with torch.device("meta"):  # shapes only: no memory yet
-            net = build_generator(model, shape, latent.dims, num_classes)
+            net = build_generator(model, shape, latent.dims, len(classes))
     except UnknownComponent:
         raise  # one of the user's own, which is not imported
     except KeyError as error:
@@ -305,7 +315,7 @@ def load(what: str | Path) -> Generator:
     images_seen = _read_weights(net, folder / WEIGHTS)
     net.eval().requires_grad_(False)
     use_fast(net, True)
-    generator = Generator(net, model, latent, shape, recipe, images_seen, num_classes)
+    generator = Generator(net, model, latent, shape, recipe, images_seen, classes)
     _try(generator, folder)
     return generator
 
@@ -314,6 +324,19 @@ def _count(value: object, name: str, least: int = 0) -> int:
     if type(value) is not int or not least <= value < 2**31:
         raise ValueError(f"{name}: found {value!r:.40}")
     return value
+
+
+def _classes(settings: dict[str, Any]) -> tuple[str, ...]:
+    """Names of a saved generator's classes; some have only their number."""
+    names = settings.get("classes", [])
+    if not isinstance(names, list) or not all(isinstance(name, str) and name for name in names):
+        raise ValueError(f"classes: found {names!r:.40}; a list of names is expected")
+    if names:
+        return tuple(printable(name) for name in names)
+    num = _count(settings.get("num_classes", 0), "num_classes")
+    if num > MAX_CLASSES:
+        raise ValueError(f"num_classes: found {num}; allowed: {MAX_CLASSES} at most")
+    return numbered((), num)
 
 
 def _first_line(error: Exception) -> str:

@@ -40,8 +40,18 @@ class ImageSet:
             return 0
         return max(len(self.classes), int(self.labels.max(initial=-1)) + 1)
 
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """A name for each class that labels may name: its number where it has none."""
+        return numbered(self.classes[: self.num_classes], self.num_classes)
+
     def __len__(self) -> int:
         return len(self.images)
+
+
+def numbered(classes: tuple[str, ...], num: int) -> tuple[str, ...]:
+    """Names of `num` classes: those given, and their numbers for the rest."""
+    return classes + tuple(str(index) for index in range(len(classes), num))
 
 
 MODES: Final = {1: "L", 3: "RGB", 4: "RGBA"}

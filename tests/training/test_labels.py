@@ -23,21 +23,27 @@ def images(*counts: int, names: tuple[str, ...] = ()) -> ImageSet:
 @pytest.mark.parametrize(
     ("model", "data", "classes", "about"),
     [
-        (CS231nDCGAN(), images(300, 300), 0, ""),
-        (Modern(labels="off"), images(300, 300), 0, ""),
-        (Modern(labels="on"), images(3, 1), 2, ""),
-        (Modern(labels="auto"), images(LEAST, 300), 2, "trained with the 2 classes of the images"),
-        (Modern(labels="auto"), images(), 0, "classes are left out: the images have none"),
-        (Modern(labels="auto"), images(300), 0, "classes are left out: there is only one"),
+        (CS231nDCGAN(), images(300, 300), (), ""),
+        (Modern(labels="off"), images(300, 300), (), ""),
+        (Modern(labels="on"), images(3, 1), ("0", "1"), ""),
+        (Modern(labels="on"), images(3, 1, names=("cat",)), ("cat", "1"), ""),
+        (
+            Modern(labels="auto"),
+            images(LEAST, 300),
+            ("0", "1"),
+            "trained with the 2 classes of the images",
+        ),
+        (Modern(labels="auto"), images(), (), "classes are left out: the images have none"),
+        (Modern(labels="auto"), images(300), (), "classes are left out: there is only one"),
         (
             Modern(labels="auto"),
             images(300, LEAST - 1, names=("cat", "dog")),
-            0,
+            (),
             f"classes are left out: 'dog' has {LEAST - 1} images, and {LEAST} are wanted of each",
         ),
     ],
 )
-def test_what_is_told(model: Any, data: ImageSet, classes: int, about: str) -> None:
+def test_what_is_told(model: Any, data: ImageSet, classes: tuple[str, ...], about: str) -> None:
     assert classes_told(model, data) == (classes, about)
 
 

@@ -93,7 +93,7 @@ def test_it_goes_on_to_the_bit(run: Path) -> None:
 
 def test_its_generator_makes_the_class_that_is_asked_for(run: Path) -> None:
     generator = ganvas.load(run)
-    assert generator.num_classes == 3
+    assert generator.classes == ("0", "1", "2")
     same, other = generator.sample(2, labels=[0, 0]), generator.sample(2, labels=[1, 1])
     assert same.shape == (2, 1, 9, 13) and not np.array_equal(same, other)
 

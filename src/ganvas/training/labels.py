@@ -15,22 +15,22 @@ LEAST: Final = 200
 classes collapses where one without does not (Shahbazi et al. 2022)."""
 
 
-def classes_told(model: Model, data: ImageSet) -> tuple[int, str]:
-    """How many classes the nets are told, 0 for none, and a line on why if `auto` decided.
+def classes_told(model: Model, data: ImageSet) -> tuple[tuple[str, ...], str]:
+    """Names of the classes that the nets are told, maybe none, and why if `auto` decided.
 
     Raises:
         UsageError: the model is to take labels, and the images have none.
     """
     if not takes_labels(model):
-        return 0, ""
+        return (), ""
     if getattr(model, "labels", "on") == "auto":
         reason = _against(data)
         if reason:
-            return 0, f"classes are left out: {reason}"
-        return data.num_classes, f"trained with the {data.num_classes} classes of the images"
+            return (), f"classes are left out: {reason}"
+        return data.class_names, f"trained with the {data.num_classes} classes of the images"
     if not data.num_classes:
         raise UsageError("model.labels: found 'on', and the images have none; allowed: off, auto")
-    return data.num_classes, ""
+    return data.class_names, ""
 
 
 def _against(data: ImageSet) -> str:
@@ -41,5 +41,6 @@ def _against(data: ImageSet) -> str:
     if counts.min() >= LEAST:
         return ""
     fewest = int(counts.argmin())
-    name = data.classes[fewest] if fewest < len(data.classes) else str(fewest)
-    return f"'{name}' has {counts[fewest]} images, and {LEAST} are wanted of each"
+    return (
+        f"'{data.class_names[fewest]}' has {counts[fewest]} images, and {LEAST} are wanted of each"
+    )

@@ -34,8 +34,8 @@ class Monitor:
     state: State
     events: Events
     shape: Shape
-    num_classes: int
-    """Classes that the nets are told; 0 if the model takes no labels."""
+    classes: tuple[str, ...]
+    """Names of the classes that the nets are told; none if the model takes no labels."""
     logged: int
     """Up to this step the rows are there already: the newest checkpoint's, on resuming."""
     best: int | None = None
@@ -101,7 +101,7 @@ class Monitor:
 
     def _snapshot(self, state: State) -> Generator:
         images = self.lengths.images_at(state.step)
-        return snapshot(self.run, state.sampler, self.shape, images, self.num_classes)
+        return snapshot(self.run, state.sampler, self.shape, images, self.classes)
 
     def _measured(self, generator: Generator, reporter: Reporter) -> list[Row]:
         """A row a metric, all of the same fakes; metrics that need fewer take the first ones."""
@@ -190,7 +190,7 @@ class Monitor:
             except UsageError:
                 pass  # none yet, or half of one
             with own_randomness(self.state.device):
-                then = new_state(self.run, self.shape, self.state.device, self.num_classes)
+                then = new_state(self.run, self.shape, self.state.device, len(self.classes))
                 try:
                     load_checkpoint(then, self.folder.checkpoint(step))
                 except UsageError:
