@@ -87,7 +87,7 @@ def _is_scale(name: str, among: Mapping[str, object]) -> bool:
 def _output_dims(net: nn.Module) -> dict[str, int]:
     """Where a weight's output channels are counted, if not in its first dimension."""
     return {
-        f"{name}.weight": 1
+        f"{name}.weight".removeprefix("."): 1
         for name, module in net.named_modules()
         if isinstance(module, nn.ConvTranspose2d)
     }

@@ -47,7 +47,7 @@ def download(name: str) -> Path:
             f"{PREFIX}OWNER/NAME@REVISION"
         )
     library = _library(f"{PREFIX}{name}")
-    with _in_words(f"{PREFIX}{name}", library):
+    with _in_words(f"{PREFIX}{name}"):
         folder = library.snapshot_download(
             repository, revision=revision or None, allow_patterns=list(READ), endpoint=_endpoint()
         )
@@ -79,7 +79,7 @@ def push(folder: Path, name: str, message: str) -> Pushed:
         RunError: the hub cannot be reached.
     """
     library = _library("--push")
-    with _in_words(f"--push {name}", library):
+    with _in_words(f"--push {name}"):
         api = library.HfApi(endpoint=_endpoint())
         api.create_repo(name, exist_ok=True)
         done = api.upload_folder(repo_id=name, folder_path=folder, commit_message=message)
@@ -100,9 +100,9 @@ def _library(what: str) -> Any:
 
 
 @contextmanager
-def _in_words(what: str, library: Any) -> Iterator[None]:
+def _in_words(what: str) -> Iterator[None]:
     """Turn the library's errors into one line each."""
-    errors = library.errors
+    errors = importlib.import_module("huggingface_hub.errors")
     try:
         yield
     except errors.RevisionNotFoundError:
@@ -123,15 +123,15 @@ def _in_words(what: str, library: Any) -> Iterator[None]:
     except errors.HfHubHTTPError as error:
         status = getattr(error.response, "status_code", None)
         if status in (401, 403):
-            raise UsageError(f"{what}: the hub says that your token may not do that") from None
-        raise RunError(f"{what}: the hub answers {status}: {_first_line(error)}") from None
+            raise UsageError(f"{what}: the hub says that your token may not do that") from error
+        raise RunError(f"{what}: the hub answers {status}: {_first_line(error)}") from error
     except (OSError, ValueError, RuntimeError) as error:
-        raise RunError(f"{what}: the hub cannot be reached: {_first_line(error)}") from None
+        raise RunError(f"{what}: the hub cannot be reached: {_first_line(error)}") from error
     except Exception as error:
         # what a transport raises has no base class that all versions of the library share
         if type(error).__module__.partition(".")[0] in ("httpx", "httpx2", "requests"):
             line = f"{what}: the hub cannot be reached: {_first_line(error)}"
-            raise RunError(line) from None
+            raise RunError(line) from error
         raise
 
 
