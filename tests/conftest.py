@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -15,6 +16,18 @@ import pytest
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 Train = Callable[..., Any]
+
+
+@pytest.hookimpl(tryfirst=True)  # before -m selects
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark the cases of a test as slow that come after as many as its `slow_after` says."""
+    seen = Counter[str]()
+    for item in items:
+        case = item.nodeid.partition("[")[0]
+        seen[case] += 1
+        mark = item.get_closest_marker("slow_after")
+        if mark and seen[case] > mark.args[0]:
+            item.add_marker("slow")
 
 
 class Output(NamedTuple):

@@ -154,6 +154,7 @@ def registries(monkeypatch: pytest.MonkeyPatch) -> None:
             monkeypatch.setattr(family, table, dict(getattr(family, table)))
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("registries")
 @pytest.mark.parametrize(("page", "number"), BLOCKS)
 def test_a_python_block_runs(

@@ -39,6 +39,7 @@ def test_unknown_names_are_refused() -> None:
     assert not hasattr(ganvas, "fit")
 
 
+@pytest.mark.slow_after(6)
 @pytest.mark.parametrize(
     "code",
     [

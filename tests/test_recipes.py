@@ -58,6 +58,7 @@ def first_step(name: str) -> tuple[config.Run, dict[str, torch.Tensor]]:
     return run, scalars
 
 
+@pytest.mark.slow_after(6)
 @pytest.mark.parametrize("name", config.recipe_names())
 def test_first_losses_are_near_those_of_a_d_that_knows_nothing(name: str) -> None:
     run, scalars = first_step(name)

@@ -118,6 +118,8 @@ class Card:
     dims: int
     shape: tuple[int, int, int]
     """Channels, height, width."""
+    classes: tuple[str, ...]
+    """Names of the classes that can be asked for."""
     images_seen: int
     """Real images shown in training."""
     licence: str
@@ -148,9 +150,10 @@ class Card:
         channels, height, width = self.shape
         colours = {1: "grey", 3: "RGB", 4: "RGBA"}.get(channels, f"{channels}-channel")
         data = f", trained on `{self.data}`" if self.data else ""
+        asked = f", with {len(self.classes)} classes to choose from" if self.classes else ""
         return (
             f"Draws {colours} images of {height}x{width} pixels: "
-            f"the generator of a GAN{data} by the recipe `{self.recipe}`."
+            f"the generator of a GAN{data} by the recipe `{self.recipe}`{asked}."
         )
 
     @property
@@ -159,12 +162,14 @@ class Card:
         changed = ", ".join(f"{key} = {value}" for key, value in self.changed.items())
         images = "" if self.data_images is None else f"{self.data_images:,} images"
         digest = self.data_sha256 and f"SHA-256 of the pixels {self.data_sha256}"
+        classes = f"{len(self.classes)}: {', '.join(self.classes)}"
         shown = f"{self.images_seen:,} real images shown" if self.images_seen else ""
         origin = {"origin": self.origin} if self.origin else {}
         return origin | {
             "recipe": ": ".join(filter(None, (self.recipe, self.about))),
             "net": f"{self.model}, {self.parameters:,} parameters",
             "latent": f"{self.dims} values, {self.latent}",
+            **({"classes": classes} if self.classes else {}),
             "data": ", ".join(filter(None, (self.data, images, digest))) or LACKING,
             "licence of the data": self.data_licence or LACKING,
             "length": ", ".join(filter(None, (self.length, shown))) or LACKING,
@@ -210,10 +215,11 @@ class Card:
 
     def usage(self, where: str) -> str:
         channels, height, width = self.shape
+        labels = f", labels=[{len(self.classes) - 1}] * 16" if self.classes else ""
         return (
             "import ganvas\n"
             f'generator = ganvas.load("{where}")\n'
-            "images = generator.sample(16, seed=0)"
+            f"images = generator.sample(16, seed=0{labels})"
             f"  # uint8, (16, {channels}, {height}, {width})"
         )
 
@@ -271,7 +277,7 @@ def _cell(text: object) -> str:
     return str(text).replace("|", "\\|").replace("\n", " ")
 
 
-def read(folder: Path, parameters: int, images_seen: int) -> Card:
+def read(folder: Path, parameters: int, images_seen: int, classes: tuple[str, ...] = ()) -> Card:
     """The card of the generator saved in `folder`; the two numbers are what its weights say.
 
     Raises:
@@ -296,6 +302,7 @@ def read(folder: Path, parameters: int, images_seen: int) -> Card:
             latent=latent["name"],
             dims=latent["dims"],
             shape=(channels, height, width),
+            classes=classes,
             images_seen=images_seen,
             licence=training.get("licence", ""),
             origin=training.get("origin", "") or hub.origin(folder),

@@ -258,7 +258,7 @@ def write_card(generator: Generator, folder: Path) -> None:
 def card_of(generator: Generator, folder: Path) -> Card:
     """The card of a generator that is saved in `folder`."""
     parameters = sum(value.numel() for value in generator.net.parameters())
-    return card.read(folder, parameters, generator.images_seen)
+    return card.read(folder, parameters, generator.images_seen, generator.classes)
 
 
 def folder_of(what: str | Path) -> Path:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
@@ -136,8 +136,21 @@ def _read(folder: RunFolder) -> RunRecord:
     settings.pop("imports", None)  # where code lay; what it is, the components' names say
     if "data.sha256" in environment:
         settings["data.sha256"] = str(environment["data.sha256"])[:12]
-    rows = [_shown(row) for row in folder.read_metrics()]
+    rows = [
+        _with_training_images(_shown(row), settings, environment) for row in folder.read_metrics()
+    ]
     return RunRecord(folder, settings, environment, folder.read_log(), rows, folder.judged_status())
+
+
+def _with_training_images(
+    row: dict[str, Any], settings: Mapping[str, Any], environment: Mapping[str, Any]
+) -> dict[str, Any]:
+    """A row of a version that did not say which images the generator was trained on: the run's."""
+    own = str(row.get("data")).partition(" ")[0] == settings.get("data.name")
+    if row.get("num_train") is not None or not own:
+        return row
+    known = {"num_train": environment.get("data.images")}
+    return row | known | {"train_sha256": environment.get("data.sha256")}
 
 
 def _shown(value: Any, depth: int = 0) -> Any:

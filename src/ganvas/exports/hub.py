@@ -143,7 +143,10 @@ def front_matter(source: Source) -> dict[str, Any]:
         "license": found.licence,
         "library_name": "ganvas",
         "pipeline_tag": TASK,
-        "tags": ["gan", "pytorch", "onnx", found.recipe],
+        "tags": [
+            *("gan", "pytorch", "onnx", found.recipe),
+            *(["class-conditional"] if found.classes else []),
+        ],
         "datasets": [data] if data else [],
         "metrics": metrics,
         "model-index": [{"name": found.recipe, "results": results}] if results else [],

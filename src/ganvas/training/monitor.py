@@ -13,7 +13,7 @@ from ganvas.errors import UsageError
 from ganvas.generator import Generator, load, save_generator, snapshot
 from ganvas.metrics.forms import fake_views
 from ganvas.metrics.rows import Row
-from ganvas.pixels import ImageSet, Shape
+from ganvas.pixels import ImageSet, Shape, fingerprint
 from ganvas.rundir import RunFolder
 from ganvas.training.checkpoint import load_checkpoint
 from ganvas.training.compute.device import own_randomness
@@ -121,6 +121,7 @@ class Monitor:
                 reporter.warn(f"{task.blank.metric} not measured at step {step:,}: {error}")
                 continue
             row = replace(task.blank, values=measured.values, intervals=measured.intervals)
+            row = replace(row, fakes_sha256=fingerprint(fakes[: task.reference.num]))
             rows.append(replace(row, recipe=generator.recipe, images=images, step=step))
         return rows
 
@@ -168,6 +169,8 @@ class Monitor:
                 row = Row.of_json(line)
             except (TypeError, ValueError):
                 continue  # a user's own line
+            if blank and row.num_train is None:  # of an earlier version; the run has one data set
+                row = replace(row, num_train=blank.num_train, train_sha256=blank.train_sha256)
             if blank and row.step is not None and row.protocol == blank.protocol:
                 found.setdefault(row.step, {})[row.metric] = row
         return {
