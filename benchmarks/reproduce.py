@@ -21,7 +21,8 @@ look      notes how many tiles of a sheet are legible to one's own eyes
 report    writes the tables from what is in the run folders
 keep      copies generators, logs, numbers and sheets of finished runs to where they are committed
 package   puts the last generators of finished, evaluated runs into the package, seed 0 at the
-          recipe's length, with 8-bit weights or halves, measured again, each with its card
+          recipe's length, with 8-bit weights or halves, measured again, each with its card;
+          of one that is there already the card alone is written again
 speed     trains every recipe for some seconds, on CUDA with and without graph capture; the rows
           are in speed.jsonl, nothing is measured twice
 

@@ -98,13 +98,14 @@ def labelled_generator(tmp_path_factory: pytest.TempPathFactory) -> Path:
     import torch
 
     from ganvas import config
+    from ganvas.classes import Classes
     from ganvas.generator import save_generator, snapshot
 
     tables = config.read_recipe("cs231n-dcgan").tables
     tables["model"] = {"name": "modern", "width": 2, "dense": 8, "labels": "on"}
     tables["latent"] = {"name": "normal", "dims": 4}
     run = config.build(tables)
-    classes = ("T-shirt/top", "Trouser", "Pullover", "Dress", "Coat")
+    classes = Classes(("T-shirt/top", "Trouser", "Pullover", "Dress", "Coat"), (9, 9, 9, 9, 9))
     folder = tmp_path_factory.mktemp("labelled") / "generator"
     with torch.random.fork_rng(), torch.no_grad():
         torch.manual_seed(0)

@@ -134,7 +134,7 @@ def test_a_function_says_what_its_arguments_are(name: str) -> None:
 def test_resolve_takes_what_train_takes_to_settle_its_settings() -> None:
     train = inspect.signature(ganvas.train).parameters
     resolve = inspect.signature(ganvas.resolve).parameters
-    assert set(train) - set(resolve) == {"outdir", "data_root", "progress"}
+    assert set(train) - set(resolve) == {"outdir", "progress"}
     assert set(resolve) <= set(train)
 
 

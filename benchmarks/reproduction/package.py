@@ -56,6 +56,10 @@ def package(folder: Folder, into: Path, limit: int) -> str:
     if lacking := [name for name in METRICS if name not in measured]:
         return f"{planned.name}: left out, {', '.join(lacking)} not measured; run evaluate first"
     before, tried = Distance.of(measured["fd"]), []
+    target = into / f"{PREFIX}{planned.recipe}"
+    if known := known_of(folder, target):
+        write_packed(folder.path / "generator", target, known.pop("form"), facts(folder) | known)
+        return f"{planned.name}: as it was, {known['weights']}"
     with tempfile.TemporaryDirectory() as temporary:
         for form in ("int8", "float16"):
             packed = Path(temporary) / form
@@ -72,7 +76,6 @@ def package(folder: Folder, into: Path, limit: int) -> str:
         write_packed(
             folder.path / "generator", packed, form, facts(folder) | {"weights": told, "rows": rows}
         )
-        target = into / f"{PREFIX}{planned.recipe}"
         others = sum(size(path) for path in into.glob(f"{PREFIX}*") if path != target)
         if others + size(packed) > limit:
             return (
@@ -82,6 +85,24 @@ def package(folder: Folder, into: Path, limit: int) -> str:
         shutil.rmtree(target, ignore_errors=True)
         shutil.copytree(packed, target)
     return f"{planned.name}: {size(target) / 1e6:.1f} MB, {told}"
+
+
+def known_of(folder: Folder, target: Path) -> dict[str, Any]:
+    """Form, words and rows of a packed generator that has these weights; empty if there is none."""
+    from safetensors import safe_open
+
+    from ganvas import compact
+    from ganvas.generator import load
+
+    if not (target / "model.safetensors").is_file():
+        return {}
+    with safe_open(target / "model.safetensors", "pt") as file:
+        form = file.metadata()[compact.FORM]
+        there = {name: file.get_tensor(name) for name in file.keys()}
+    packed = compact.pack(load(folder.path / "generator").net, form)
+    same = packed.keys() == there.keys() and all(packed[x].equal(there[x]) for x in packed)
+    training = json.loads((target / "config.json").read_text(encoding="utf-8"))["training"]
+    return {"form": form, **{key: training[key] for key in ("weights", "rows")}} if same else {}
 
 
 def words(form: str, before: Distance, after: Distance) -> str:

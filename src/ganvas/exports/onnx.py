@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from ganvas.batch import Latents
+from ganvas.drawing import generate
 from ganvas.errors import RunError, UsageError
 from ganvas.exports.source import BATCHES, Source, largest_difference
-from ganvas.generator import generate
 
 TOLERANCE: Final = 1e-4
 """Largest difference to the source that is let pass, in the model's value range."""

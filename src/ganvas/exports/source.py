@@ -18,8 +18,9 @@ from torch import nn
 
 from ganvas.batch import Latents
 from ganvas.card import Card
+from ganvas.drawing import generate
 from ganvas.errors import UsageError
-from ganvas.generator import WEIGHTS, Generator, card_of, folder_of, generate, load
+from ganvas.generator import WEIGHTS, Generator, card_of, folder_of, load
 from ganvas.models.fast.switch import use_fast
 from ganvas.seeds import stream
 

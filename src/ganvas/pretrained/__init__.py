@@ -6,6 +6,7 @@ A generator of the package lies in `generator-NAME`, as a saved one does; they a
 
 from __future__ import annotations
 
+import difflib
 import json
 from pathlib import Path
 from typing import Any, Final
@@ -13,7 +14,6 @@ from typing import Any, Final
 from ganvas import config
 from ganvas.errors import UsageError
 from ganvas.pretrained import hub
-from ganvas.registry import closest
 
 ALLOWED: Final = "a run folder, a saved generator, a pretrained one or hf:NAME"
 """What a verb takes for a generator."""
@@ -76,5 +76,6 @@ def located(what: str | Path) -> Path:
 def missing(what: str | Path) -> UsageError:
     """The line on a generator that is not there."""
     text = str(what)
-    near = f"; {closest(text, names())}" if Path(text).name == text else ""
-    return UsageError(f"'{text}' does not exist; allowed: {ALLOWED}{near}")
+    near = difflib.get_close_matches(text, names(), 1)
+    meant = f"; did you mean '{near[0]}'?" if near else ""
+    return UsageError(f"'{text}' does not exist; allowed: {ALLOWED}{meant}")
