@@ -20,8 +20,7 @@ from ganvas.verbs.show import size_of_data
 NETS = ("quickstart", "modelzoo-vanilla", "cs231n-lsgan", "cs231n-dcgan", "mnist-classes",
         "firstgan-vanilla-mnist", "firstgan-dcgan-mnist", "genzoo-mnist", "genzoo-cifar10",
         "genzoo-mnist-rewrite", "modern", "modern-classes")  # fmt: skip
-MODERN = {
-    "modern": ((1, 28, 28), {"name": "modern", "width": 4, "dense": 32}, ()),
+OTHERS = {
     "modern-classes": (
         (3, 13, 18),  # not halves of whole numbers, so that maps are cut
         {"name": "modern", "width": 4, "dense": 32, "depth": 1, "labels": "on"},
@@ -38,17 +37,17 @@ def nets() -> tuple[str, ...]:
 
 @pytest.fixture(params=NETS)
 def recipe(request: pytest.FixtureRequest) -> str:
-    """A recipe of each net, and the model modern; the other recipes have the same nets."""
+    """A recipe of each net, and one with classes; the other recipes have the same nets."""
     name: str = request.param
     return name
 
 
 def described(name: str) -> tuple[Any, tuple[int, int, int], tuple[str, ...]]:
     """Run, shape and classes of one of `NETS`."""
-    if name not in MODERN:
+    if name not in OTHERS:
         run = config.build(config.read_recipe(name).tables)
         return run, size_of_data(run, None)[1], ()
-    shape, model, classes = MODERN[name]
+    shape, model, classes = OTHERS[name]
     tables = config.read_recipe("quickstart").tables
     return config.build(tables | {"recipe": name, "model": model}), shape, classes
 
