@@ -33,6 +33,7 @@ FLOORS = (
     (
         "drawing",
         "generator",
+        "metrics.cas",
         "metrics.extractors",
         "metrics.forms",
         "metrics.reference",
