@@ -12,13 +12,15 @@ from ganvas.metrics.inputs import Floats
 from ganvas.metrics.interval import share_interval
 from ganvas.metrics.metric import Measured
 
+OF_CLASS: Final = "class "
+"""What the values of single classes begin with."""
 LISTED: Final = 20
 """Classes at most that get a value each."""
 
 
 def name_of(classes: Sequence[str], index: int) -> str:
     """What the value of a class is called: 'class Trouser'."""
-    return f"class {classes[index] if index < len(classes) else index}"
+    return f"{OF_CLASS}{classes[index] if index < len(classes) else index}"
 
 
 def values_of(of_class: Floats, classes: Sequence[str]) -> dict[str, float]:

@@ -36,6 +36,8 @@ from ganvas.registry import METRICS
 from ganvas.rundir import RunFolder
 
 DEFAULT: Final = ("fd", "kd", "prdc", "classes", "memorisation")
+LABELLED: Final = "agreement"
+"""Beside those, of a generator that takes labels."""
 
 
 def evaluate(
@@ -59,9 +61,10 @@ def evaluate(
         data: a data set's name, a folder of pictures or an .npz file; a run, and the generators
             in its folder, have their own.
         metrics: short names, as "fd,prdc" or a sequence, each with its number of images if that
-            is not `num`: "fd10k,prdc2k". Without them fd, kd, prdc, classes and memorisation, and
-            those of them that cannot be measured say why. In Inception's features fd, kd and
-            classes are fid, kid and is, by either name.
+            is not `num`: "fd10k,prdc2k". Without them fd, kd, prdc, classes and memorisation, of a
+            generator that takes labels agreement besides, and those of them that cannot be measured
+            say why. In Inception's features fd, kd, classes and intra-fd are fid, kid, is and
+            intra-fid, by either name.
         num: fakes, and as many reference images; fewer if there are not as many of both.
         split: the reference images' split.
         seed: which latents and which reference images are drawn.
@@ -89,8 +92,10 @@ def evaluate(
     root = Path(data_root) if data_root else None
     folder = _run_folder(Path(what))
     run = config.load(folder.config, to_train=False) if folder.config.is_file() else None
-    components = _components(asked, run, settings)
     made = _open(what)
+    if metrics is None and isinstance(made, Generator) and made.classes:
+        asked.append(Spec(LABELLED))
+    components = _components(asked, run, settings)
     if data is None and run is None:
         raise UsageError(f"--data: '{what}' does not say what to compare with; name a data set")
     dataset: Dataset = run.data if run and data is None else open_dataset(data or "")
