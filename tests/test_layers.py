@@ -34,6 +34,7 @@ FLOORS = (
         "compact",
         "drawing",
         "generator",
+        "metrics.cas",
         "metrics.extractors",
         "metrics.forms",
         "metrics.reference",

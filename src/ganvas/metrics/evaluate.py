@@ -14,6 +14,7 @@ import torch
 from numpy.typing import NDArray
 
 from ganvas import config
+from ganvas.classes import places
 from ganvas.config import Preprocess, Run
 from ganvas.config.length import Lengths
 from ganvas.data.catalogue import open_dataset
@@ -26,7 +27,7 @@ from ganvas.metrics.extractors import choice
 from ganvas.metrics.extractors.countdown import watched
 from ganvas.metrics.forms import fake_views, uses_extractor
 from ganvas.metrics.metric import Metric, Need, Pair
-from ganvas.metrics.reference import Reference, most, named, order, some, splits
+from ganvas.metrics.reference import Reference, most, most_fakes, named, order, some, splits
 from ganvas.metrics.rows import Row
 from ganvas.metrics.spec import Spec, specs
 from ganvas.pixels import ImageSet, Pixels, fingerprint
@@ -36,6 +37,8 @@ from ganvas.registry import DATASETS, METRICS
 from ganvas.rundir import RunFolder
 
 DEFAULT: Final = ("fd", "kd", "prdc", "classes", "memorisation")
+LABELLED: Final = "agreement"
+"""Beside those, of a generator that takes labels."""
 
 
 def evaluate(
@@ -60,9 +63,10 @@ def evaluate(
         data: a data set's name, a folder of pictures or an .npz file; a run, and the generators
             in its folder, have their own, and others their recipe's if they were trained on that.
         metrics: short names, as "fd,prdc" or a sequence, each with its number of images if that
-            is not `num`: "fd10k,prdc2k". Without them fd, kd, prdc, classes and memorisation, and
-            those of them that cannot be measured say why. In Inception's features fd, kd and
-            classes are fid, kid and is, by either name.
+            is not `num`: "fd10k,prdc2k". Without them fd, kd, prdc, classes and memorisation, of a
+            generator that takes labels agreement besides, and those of them that cannot be measured
+            say why. In Inception's features fd, kd, classes and intra-fd are fid, kid, is and
+            intra-fid, by either name.
         num: fakes, and as many reference images; fewer if there are not as many of both.
         split: the reference images' split.
         seed: which latents and which reference images are drawn.
@@ -91,8 +95,10 @@ def evaluate(
     place = located(what)
     folder = _run_folder(place)
     run = config.load(folder.config, to_train=False) if folder.config.is_file() else None
-    components = _components(asked, run, settings)
     made = _open(place)
+    if metrics is None and isinstance(made, Generator) and made.classes:
+        asked.append(Spec(LABELLED))
+    components = _components(asked, run, settings)
     own = run or (_recipe_of(made, place) if isinstance(made, Generator) else None)
     if data is None and own is None:
         raise UsageError(f"--data: '{what}' does not say what to compare with; name a data set")
@@ -102,12 +108,16 @@ def evaluate(
     _check_sizes(what, made, dataset, train, test)
 
     # so many of each: fakes, reference images, and real ones that stand in for fakes
-    available = most(train, test)
-    if isinstance(made, ImageSet):
-        available = min(available, len(made))
-    if available < 2:
-        raise UsageError(f"'{what}': found {available} images to compare; at least 2 are needed")
-    counted = {(spec.metric, min(spec.num or num, available)): str(spec) for spec in asked}
+    counted = {}
+    for spec in asked:
+        more = components[spec.metric].more_fakes
+        available = most_fakes(train, test, split) if more else most(train, test)
+        available = min(available, len(made)) if isinstance(made, ImageSet) else available
+        if available < 2:
+            raise UsageError(
+                f"'{what}': found {available} images to compare; at least 2 are needed"
+            )
+        counted[spec.metric, min(spec.num or num, available)] = str(spec)
     counts = {count for _, count in counted}
 
     # what they are looked at with: no extractor is needed for pixels alone, let alone trained
@@ -231,7 +241,7 @@ def _fakes(made: Generator | ImageSet, num: int, seed: int, device: torch.device
     if isinstance(made, ImageSet):
         return some(made, order(len(made), seed, "fakes")[:num])
     made.net.to(device)
-    return ImageSet(made.sample(num, seed))
+    return made.labelled(num, seed)
 
 
 def _as_numbered(what: str | Path, made: ImageSet, train: ImageSet) -> NDArray[np.int64] | None:
@@ -241,15 +251,13 @@ def _as_numbered(what: str | Path, made: ImageSet, train: ImageSet) -> NDArray[n
     """
     if made.labels is None or train.labels is None:
         return None
-    places = {name: i for i, name in enumerate(train.classes)}
-    if not any(name.isdecimal() for name in train.classes):
-        places |= {str(i): i for i in range(len(train.classes))}
-    if unknown := [name for name in made.classes if name not in places]:
+    known = places(train.named_classes.names)
+    if unknown := [name for name in made.classes if name not in known]:
         raise UsageError(
             f"'{what}': label '{unknown[0]}' is no class of the data set; allowed: "
-            f"{', '.join(places)}"
+            f"{', '.join(known)}"
         )
-    return np.array([places[name] for name in made.classes])[made.labels]
+    return np.array([known[name] for name in made.classes])[made.labels]
 
 
 def _size(shape: Sequence[int]) -> str:

@@ -40,7 +40,7 @@ def evaluate(
         str | Sequence[str] | None,
         Option(
             help=f"Of {','.join(completion.METRICS)}; fid,kid,is with --features inception.  "
-            "[default: fd,kd,prdc,classes,memorisation]",
+            "[default: fd,kd,prdc,classes,memorisation; with classes agreement too]",
             autocompletion=completion.metrics,
         ),
     ] = None,
