@@ -36,6 +36,7 @@ FLOORS = (
         "metrics.reference",
         "metrics.rows",
         "metrics.words",
+        "metrics.compared",
         "metrics.evaluate",
     ),
     ("training",),
