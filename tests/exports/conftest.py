@@ -14,7 +14,7 @@ from ganvas.verbs.show import size_of_data
 
 NETS = ("quickstart", "modelzoo-vanilla", "cs231n-lsgan", "cs231n-dcgan", "mnist-classes",
         "firstgan-vanilla-mnist", "firstgan-dcgan-mnist", "genzoo-mnist", "genzoo-cifar10",
-        "genzoo-mnist-rewrite")  # fmt: skip
+        "genzoo-mnist-rewrite", "modern")  # fmt: skip
 
 
 @pytest.fixture

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from ganvas.config import Positive
 from ganvas.models.layers import (
+    ClassEmbedding,
     Flatten,
     Logits,
     SameConv2d,
@@ -118,16 +119,7 @@ class Modern:
         return Projection(net, flat, num_classes) if num_classes else net
 
     def _sizes(self, shape: Shape) -> list[tuple[int, int]]:
-        """Heights and widths from the images' down to the smallest map, each half of the last."""
-        if not all(SMALLEST <= side <= LARGEST for side in shape[1:]):
-            height, width = (min(max(side, SMALLEST), LARGEST) for side in shape[1:])
-            allowed = f"height and width must be {SMALLEST} to {LARGEST}"
-            raise wrong_size(MODELS.name_of(self), shape, allowed, f"{height}x{width}")
-        sizes = [(shape[1], shape[2])]
-        while min(sizes[-1]) > 7:
-            height, width = sizes[-1]
-            sizes.append((math.ceil(height / 2), math.ceil(width / 2)))
-        return sizes
+        return halves(MODELS.name_of(self), shape)
 
     def _pooled_sizes(self, shape: Shape) -> list[tuple[int, int]]:
         """D's sizes where it pools: without a margin of 2 pixels all round, then half."""
@@ -153,6 +145,23 @@ class Modern:
         return found
 
 
+def halves(model: str, shape: Shape) -> list[tuple[int, int]]:
+    """Heights and widths from the images' down to the smallest map, each half of the last.
+
+    Raises:
+        UsageError: the images have a side below SMALLEST or above LARGEST.
+    """
+    if not all(SMALLEST <= side <= LARGEST for side in shape[1:]):
+        height, width = (min(max(side, SMALLEST), LARGEST) for side in shape[1:])
+        allowed = f"height and width must be {SMALLEST} to {LARGEST}"
+        raise wrong_size(model, shape, allowed, f"{height}x{width}")
+    sizes = [(shape[1], shape[2])]
+    while min(sizes[-1]) > 7:
+        height, width = sizes[-1]
+        sizes.append((math.ceil(height / 2), math.ceil(width / 2)))
+    return sizes
+
+
 class Crop(nn.Module):
     """(N, C, H, W) -> its first `height` rows and `width` columns."""
 
@@ -168,12 +177,15 @@ class Crop(nn.Module):
 
 
 class Conditional(nn.Module):
-    """G with classes: (N, dims) latents and class indices (N,) -> images of these classes."""
+    """G with classes: (N, dims) latents and class indices (N,) -> images of these classes.
+
+    In place of indices also how much of each class is meant, (N, classes).
+    """
 
     def __init__(self, net: nn.Module, num_classes: int, dims: int) -> None:
         super().__init__()
         self.net = net
-        self.classes = nn.Embedding(num_classes, dims)
+        self.classes = ClassEmbedding(num_classes, dims)
         # small beside the latent, or G draws one image a class and has no use for the latent
         nn.init.normal_(self.classes.weight, std=0.02)
 
