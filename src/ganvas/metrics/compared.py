@@ -16,7 +16,7 @@ from ganvas.data.datasets import Folder
 from ganvas.data.holdout import whole
 from ganvas.data.prepare import load_images
 from ganvas.errors import UsageError
-from ganvas.generator import Generator, load
+from ganvas.generator import Generator, card_of, folder_of, load
 from ganvas.metrics.reference import named
 from ganvas.pixels import ImageSet, fingerprint
 from ganvas.protocols import Dataset
@@ -40,9 +40,13 @@ class Looks:
     changes: Changes = ()
     """Settings of the sections `data` and `preprocess`."""
 
-    def preprocess(self) -> Preprocess:
-        """What both sides go through where there is no run."""
-        table = {key.partition(".")[2]: value for key, value in self._of("preprocess")}
+    def preprocess(self, otherwise: Preprocess) -> Preprocess:
+        """What both sides go through where there is no run; `otherwise` is where nothing is said.
+
+        Raises:
+            UsageError: an option is wrong.
+        """
+        table = {key.partition(".")[2]: value for key, value in self.of("preprocess")}
         if wrong := [key for key in table if key not in MAKES_ALIKE]:
             allowed = ", ".join(f"preprocess.{key}" for key in MAKES_ALIKE)
             raise UsageError(f"--set: found 'preprocess.{wrong[0]}'; allowed here: {allowed}")
@@ -52,16 +56,16 @@ class Looks:
                     "--image-size and --set preprocess.image_size: found together; give one of them"
                 )
             table["image_size"] = self.image_size
-        preprocess: Preprocess = config.component("preprocess", table)
-        return preprocess
+        given: Preprocess = config.component("preprocess", table)
+        return replace(otherwise, **{key: getattr(given, key) for key in table})
 
     def refuse_for(self, run: Run) -> None:
         """UsageError if an option would change what a run is measured with."""
         given = ["--image-size"] if self.image_size is not None else []
-        given += [f"--set {key}" for key, _ in self._of("preprocess")]
+        given += [f"--set {key}" for key, _ in self.of("preprocess")]
         if self.data is None:
             given += ["--skip-broken"] if self.skip_broken else []
-            given += [f"--set {key}" for key, _ in self._of("data")]
+            given += [f"--set {key}" for key, _ in self.of("data")]
         if given:
             size = run.preprocess.image_size
             at = f", at {size[0]}x{size[1]}" if size else ""
@@ -73,7 +77,7 @@ class Looks:
     def dataset(self) -> Dataset:
         """The data set of `data`; one of no test split is taken whole, unless a setting says so."""
         opened = whole(open_dataset(self.data or "", self.skip_broken))
-        if not (changes := self._of("data")):
+        if not (changes := self.of("data")):
             return opened
         table: dict[str, Any] = {"name": DATASETS.name_of(opened)}
         table |= dataclasses.asdict(opened)  # type: ignore[call-overload]
@@ -82,7 +86,8 @@ class Looks:
         )
         return changed
 
-    def _of(self, section: str) -> Changes:
+    def of(self, section: str) -> Changes:
+        """The settings of a section."""
         return [change for change in self.changes if change[0].startswith(f"{section}.")]
 
 
@@ -96,7 +101,7 @@ class Compared:
 
 
 def compared(
-    what: str | Path, run: Run | None, folder: RunFolder, looks: Looks, root: Path | None
+    what: Path, run: Run | None, folder: RunFolder, looks: Looks, root: Path | None
 ) -> Compared:
     """Open what is measured, and what it is compared with.
 
@@ -104,32 +109,43 @@ def compared(
         UsageError: there is neither a run nor `data`, or options that do not fit.
         RunError: a data file is nowhere to be found.
     """
-    if run is None:
-        preprocess = looks.preprocess()
-        made, is_folder = _open(what, preprocess, looks.skip_broken)
+    if run is not None:
+        looks.refuse_for(run)
         if looks.data is None:
-            raise UsageError(f"--data: '{what}' does not say what to compare with; name a data set")
-        dataset = looks.dataset()
-        if looks.skip_broken and not (is_folder or isinstance(dataset, Folder)):
-            raise UsageError("--skip-broken: found where nothing is a folder of pictures")
-        return Compared(made, dataset, preprocess)
-    looks.refuse_for(run)
-    if looks.data is None:
-        return Compared(load(what), run.data, run.preprocess)
-    given = looks.dataset()
-    return Compared(load(what), _moved(run, folder, given, root) or given, run.preprocess)
+            return Compared(load(what), run.data, run.preprocess)
+        given = looks.dataset()
+        return Compared(load(what), _moved(run, folder, given, root) or given, run.preprocess)
+
+    made, is_folder = _open(what, looks)
+    recipe = _recipe_of(made, what) if isinstance(made, Generator) else None
+    preprocess = looks.preprocess(recipe.preprocess if recipe else Preprocess())
+    if looks.data is None and recipe is None:
+        raise UsageError(f"--data: '{what}' does not say what to compare with; name a data set")
+    if looks.data is None and (of_data := looks.of("data")):
+        raise UsageError(f"--set {of_data[0][0]}: found without --data")
+    dataset = looks.dataset() if looks.data is not None or recipe is None else recipe.data
+    if looks.skip_broken and not (is_folder or isinstance(dataset, Folder)):
+        raise UsageError("--skip-broken: found where nothing is a folder of pictures")
+    return Compared(made, dataset, preprocess)
 
 
-def _open(
-    what: str | Path, preprocess: Preprocess, skip_broken: bool
-) -> tuple[Generator | ImageSet, bool]:
+def _open(what: Path, looks: Looks) -> tuple[Generator | ImageSet, bool]:
     """Made images or a generator, and whether it is a folder of pictures."""
-    path = Path(what)
-    is_generator = any((path / part).exists() for part in ("config.json", "config.toml"))
-    if path.suffix == ".npz" or (path.is_dir() and not is_generator):
-        images = load_images(whole(open_dataset(path, skip_broken)), preprocess)
-        return images, path.is_dir()
+    is_generator = any((what / part).exists() for part in ("config.json", "config.toml"))
+    if what.suffix == ".npz" or (what.is_dir() and not is_generator):
+        images = whole(open_dataset(what, looks.skip_broken))
+        return load_images(images, looks.preprocess(Preprocess())), what.is_dir()
     return load(what), False
+
+
+def _recipe_of(made: Generator, folder: Path) -> Run | None:
+    """The recipe that a generator outside its run's folder was trained by, on the recipe's data."""
+    card = card_of(made, folder_of(folder))
+    if card.recipe not in config.recipe_names():
+        return None
+    recipe = config.build(config.read_recipe(card.recipe).tables)
+    as_usual = not any(key.startswith(("data.", "preprocess.")) for key in card.changed)
+    return recipe if as_usual and card.data == DATASETS.name_of(recipe.data) else None
 
 
 def _moved(run: Run, folder: RunFolder, given: Dataset, root: Path | None) -> Dataset | None:

@@ -14,6 +14,7 @@ import torch
 from numpy.typing import NDArray
 
 from ganvas import config
+from ganvas.classes import places
 from ganvas.config import Run
 from ganvas.config.length import Lengths
 from ganvas.errors import UsageError
@@ -25,15 +26,18 @@ from ganvas.metrics.extractors import choice
 from ganvas.metrics.extractors.countdown import watched
 from ganvas.metrics.forms import fake_views, uses_extractor
 from ganvas.metrics.metric import Metric, Need, Pair
-from ganvas.metrics.reference import Reference, most, order, some, splits
+from ganvas.metrics.reference import Reference, most, most_fakes, order, some, splits
 from ganvas.metrics.rows import Row
 from ganvas.metrics.spec import Spec, specs
 from ganvas.pixels import ImageSet, Pixels, fingerprint
+from ganvas.pretrained import located
 from ganvas.protocols import Split
 from ganvas.registry import METRICS
 from ganvas.rundir import RunFolder
 
 DEFAULT: Final = ("fd", "kd", "prdc", "classes", "memorisation")
+LABELLED: Final = "agreement"
+"""Beside those, of a generator that takes labels."""
 
 
 def evaluate(
@@ -55,14 +59,16 @@ def evaluate(
     """Measure images against a data set; a run folder keeps the rows in its metrics.jsonl.
 
     Args:
-        what: a run folder, a saved generator, an .npz file or a folder of pictures.
+        what: a run folder, a saved generator, a pretrained one's name, hf:OWNER/NAME, an .npz file
+            or a folder of pictures.
         data: a data set's name, a folder of pictures or an .npz file; a run, and the generators
-            in its folder, have their own. One without a test split is taken whole, unless it is
-            that of the run in another place.
+            in its folder, have their own, and others their recipe's if they were trained on that.
+            One without a test split is taken whole, unless it is that of the run in another place.
         metrics: short names, as "fd,prdc" or a sequence, each with its number of images if that
-            is not `num`: "fd10k,prdc2k". Without them fd, kd, prdc, classes and memorisation, and
-            those of them that cannot be measured say why. In Inception's features fd, kd and
-            classes are fid, kid and is, by either name.
+            is not `num`: "fd10k,prdc2k". Without them fd, kd, prdc, classes and memorisation, of a
+            generator that takes labels agreement besides, and those of them that cannot be measured
+            say why. In Inception's features fd, kd, classes and intra-fd are fid, kid, is and
+            intra-fid, by either name.
         num: fakes, and as many reference images; fewer if there are not as many of both.
         split: the reference images' split. Without it, test: the images held out of a set that
             has none; or else, where all were trained on, train: one half of them.
@@ -93,25 +99,32 @@ def evaluate(
     if pairs is not None and "memorisation" not in [spec.metric for spec in asked]:
         raise UsageError("--pairs: found without memorisation; add it to --metrics")
     root = Path(data_root) if data_root else None
-    folder = _run_folder(Path(what))
+    place = located(what)
+    folder = _run_folder(place)
     run = config.load(folder.config, to_train=False) if folder.config.is_file() else None
     changes = _changes(settings)
     of_images = [change for change in changes if change[0].startswith(("data.", "preprocess."))]
-    components = _components(asked, run, [change for change in changes if change not in of_images])
     looks = Looks(data, image_size, skip_broken, of_images)
-    opened = compared(what, run, folder, looks, root)
+    opened = compared(place, run, folder, looks, root)
     made, dataset, preprocess = opened.made, opened.dataset, opened.preprocess
+    if metrics is None and isinstance(made, Generator) and made.classes:
+        asked.append(Spec(LABELLED))
+    components = _components(asked, run, [change for change in changes if change not in of_images])
     train, test = splits(dataset, preprocess, root, test_needed=split == "test")
     split = split or ("train" if test is None else "test")
     check_sizes(what, run, opened, train, test)
 
     # so many of each: fakes, reference images, and real ones that stand in for fakes
-    available = most(train, test)
-    if isinstance(made, ImageSet):
-        available = min(available, len(made))
-    if available < 2:
-        raise UsageError(f"'{what}': found {available} images to compare; at least 2 are needed")
-    counted = {(spec.metric, min(spec.num or num, available)): str(spec) for spec in asked}
+    counted = {}
+    for spec in asked:
+        more = components[spec.metric].more_fakes
+        available = most_fakes(train, test, split) if more else most(train, test)
+        available = min(available, len(made)) if isinstance(made, ImageSet) else available
+        if available < 2:
+            raise UsageError(
+                f"'{what}': found {available} images to compare; at least 2 are needed"
+            )
+        counted[spec.metric, min(spec.num or num, available)] = str(spec)
     counts = {count for _, count in counted}
 
     # what they are looked at with: no extractor is needed for pixels alone, let alone trained
@@ -157,7 +170,7 @@ def evaluate(
         with best_effort("the rows are not kept"):  # a run may lie on a medium that is only read
             folder.append_metrics([row.as_json() for row in rows if row.values])
             if isinstance(made, Generator):
-                write_card(made, folder_of(what))
+                write_card(made, folder_of(place))
     return rows
 
 
@@ -205,7 +218,7 @@ def _fakes(made: Generator | ImageSet, num: int, seed: int, device: torch.device
     if isinstance(made, ImageSet):
         return some(made, order(len(made), seed, "fakes")[:num])
     made.net.to(device)
-    return ImageSet(made.sample(num, seed))
+    return made.labelled(num, seed)
 
 
 def _as_numbered(what: str | Path, made: ImageSet, train: ImageSet) -> NDArray[np.int64] | None:
@@ -215,15 +228,13 @@ def _as_numbered(what: str | Path, made: ImageSet, train: ImageSet) -> NDArray[n
     """
     if made.labels is None or train.labels is None:
         return None
-    places = {name: i for i, name in enumerate(train.classes)}
-    if not any(name.isdecimal() for name in train.classes):
-        places |= {str(i): i for i in range(len(train.classes))}
-    if unknown := [name for name in made.classes if name not in places]:
+    known = places(train.named_classes.names)
+    if unknown := [name for name in made.classes if name not in known]:
         raise UsageError(
             f"'{what}': label '{unknown[0]}' is no class of the data set; allowed: "
-            f"{', '.join(places)}"
+            f"{', '.join(known)}"
         )
-    return np.array([places[name] for name in made.classes])[made.labels]
+    return np.array([known[name] for name in made.classes])[made.labels]
 
 
 def _run_folder(what: Path) -> RunFolder:
