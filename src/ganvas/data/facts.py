@@ -28,14 +28,18 @@ def read_facts(
         UsageError: the data is wrong.
         RunError: a file is nowhere to be found and cannot be downloaded.
     """
-    if not fetch and dataset.known is not None:
-        name = DATASETS.name_of(dataset)
-        if name not in GIVEN_BY_PATH and show(name, root)["missing"]:
-            count, (_, height, width) = dataset.known
-            return Facts(count, {(height, width): count})
+    if not fetch and dataset.known is not None and would_be_fetched(dataset, root):
+        count, (_, height, width) = dataset.known
+        return Facts(count, {(height, width): count})
     raw = dataset.load("train", root)
     labels = None if raw.labels is None else raw.labels[: preprocess.first]
     return facts_of(replace(raw, images=raw.images[: preprocess.first], labels=labels))
+
+
+def would_be_fetched(dataset: Dataset, root: Path | None) -> bool:
+    """Whether files of a published data set are not there."""
+    name = DATASETS.name_of(dataset)
+    return name not in GIVEN_BY_PATH and bool(show(name, root)["missing"])
 
 
 def facts_of(raw: RawImages, held_out: int = 0) -> Facts:
