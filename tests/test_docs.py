@@ -16,7 +16,7 @@ import typer
 from PIL import Image
 
 import ganvas
-from ganvas import config, registry
+from ganvas import config, pretrained, registry
 from ganvas.cli import app
 from ganvas.data.sources import SOURCES
 
@@ -90,6 +90,7 @@ def test_a_command_parses(page: str, line: str) -> None:
     known = [*config.recipe_names(), *(n for r in config.COMPONENTS.values() for n in r.names())]
     known += registry.METRICS.names()
     known += SOURCES  # for `ganvas data fetch`
+    known += [f"pretrained.{name}" for name in pretrained.names()]
     for name in named:
         assert name is None or name.endswith(".toml") or "/" in name or name in known
 

@@ -43,8 +43,8 @@ def would_be_fetched(dataset: Dataset, root: Path | None) -> bool:
     return name not in GIVEN_BY_PATH and bool(show(name, root)["missing"])
 
 
-def facts_of(raw: RawImages) -> Facts:
-    """Facts of images as they are."""
+def facts_of(raw: RawImages, held_out: int = 0) -> Facts:
+    """Facts of images as they are, less so many that are to be held out; of a class its share."""
     images = raw.images
     sizes: Counter[Size]
     if isinstance(images, np.ndarray):
@@ -53,5 +53,7 @@ def facts_of(raw: RawImages) -> Facts:
         sizes = Counter((image.shape[1], image.shape[2]) for image in images)
     counts: tuple[int, ...] = ()
     if raw.labels is not None:
-        counts = tuple(map(int, np.bincount(raw.labels, minlength=len(raw.classes))))
-    return Facts(len(images), dict(sizes.most_common()), counts)
+        of_class = np.bincount(raw.labels, minlength=len(raw.classes))
+        left = of_class - np.rint(of_class * held_out / len(images)).astype(int)
+        counts = tuple(map(int, left))
+    return Facts(len(images) - held_out, dict(sizes.most_common()), counts)
