@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import anyio
 from starlette.concurrency import run_in_threadpool
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import FileResponse, Response, StreamingResponse
 from starlette.routing import Route
 
@@ -31,6 +31,8 @@ MOST_COMPARED: Final = 64
 WAITING: Final = 24
 """Requests that may wait for a drawing; more are told to come again."""
 SEEDS: Final = 2**32 - 1
+DETAILS_KEPT: Final = 64
+"""Runs whose description is kept until they change."""
 
 Handler = Callable[[Request], Awaitable[Response]]
 
@@ -46,6 +48,8 @@ def answered(handler: Handler) -> Handler:
             return refused(404, error.args[0])
         except TooLarge:
             return refused(413, "the body is larger than is allowed")
+        except ClientDisconnect:
+            return refused(400, "the request ended before its body did")
         except UsageError as error:
             return refused(400, str(error))
         except RunError as error:
@@ -70,6 +74,8 @@ class Api:
         self.hub = Hub(library)
         self._waiting = 0
         self._drawing = anyio.Lock()
+        self._reading = anyio.Lock()
+        self._details: dict[str, tuple[int, Response]] = {}
 
     @functools.cached_property
     def playroom(self) -> Any:
@@ -117,11 +123,21 @@ class Api:
 
     async def run(self, request: Request) -> Response:
         entry = await self._entry(request)
-        detail = await run_in_threadpool(reading.detail, entry.folder)
-        detail["files"] = [f for f in detail["files"] if self._holds(entry, f["file"])]
-        detail["sheets"] = [
-            sheet for sheet in detail["sheets"] if self._holds(entry, f"samples/{sheet['file']}")
-        ]
+        async with self._reading:  # of many pages on one run, one reads for all
+            known = self._details.get(entry.id)
+            if known is None or known[0] != entry.version:
+                while len(self._details) >= DETAILS_KEPT:
+                    del self._details[next(iter(self._details))]
+                known = entry.version, await run_in_threadpool(self._detail, entry)
+                self._details[entry.id] = known
+        return known[1]
+
+    def _detail(self, entry: Entry) -> Response:
+        detail = reading.detail(entry.folder)
+        for kind, place in (("files", ""), ("sheets", "samples/")):
+            detail[kind] = [
+                one for one in detail[kind] if self._holds(entry, f"{place}{one['file']}")
+            ]
         return Json({"summary": entry.summary, **detail})
 
     async def log(self, request: Request) -> Response:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
@@ -225,12 +226,7 @@ def settings(folder: RunFolder) -> list[dict[str, Any]]:
         tables = config.from_older(plain(folder.read_settings()))
     except UsageError:
         return []
-    known: dict[str, Any] = {}
-    reasons: dict[str, str] = {}
-    recipe = str(tables.get("recipe", ""))
-    if recipe in config.recipe_names():
-        read = config.read_recipe(recipe)
-        known, reasons = dict(config.leaves(read.tables)), read.reasons
+    known, reasons = _bundled(str(tables.get("recipe", "")))
     return [
         {
             "setting": key,
@@ -241,6 +237,15 @@ def settings(folder: RunFolder) -> list[dict[str, Any]]:
         }
         for key, value in config.leaves(tables)
     ]
+
+
+@functools.lru_cache(maxsize=64)
+def _bundled(recipe: str) -> tuple[dict[str, Any], dict[str, str]]:
+    """A bundled recipe's settings and their reasons; nothing of others."""
+    if recipe not in config.recipe_names():
+        return {}, {}
+    read = config.read_recipe(recipe)
+    return dict(config.leaves(read.tables)), read.reasons
 
 
 def files(folder: RunFolder) -> list[dict[str, Any]]:

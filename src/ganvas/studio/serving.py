@@ -73,6 +73,7 @@ def _listen(host: str, port: int | None) -> socket.socket:
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             listening.bind((host, one))
+            listening.listen()  # who reads the address may come at once
             return listening
         except OSError as error:
             listening.close()
