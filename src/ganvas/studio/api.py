@@ -13,6 +13,7 @@ from starlette.requests import Request
 from starlette.responses import FileResponse, Response, StreamingResponse
 from starlette.routing import Route
 
+from ganvas import pretrained
 from ganvas.errors import UsageError
 from ganvas.studio import reading
 from ganvas.studio.answering import FORMS, Handler, Turns, answered, as_file
@@ -28,6 +29,8 @@ MOST_FRAMES: Final = 240
 """Frames of an animation."""
 MOST_COMPARED: Final = 64
 """Runs that are compared."""
+PRETRAINED: Final = "pretrained."
+"""What the ids of the package's own generators begin with."""
 SEEDS: Final = 2**32 - 1
 DETAILS_KEPT: Final = 64
 """Runs whose description is kept until they change."""
@@ -196,6 +199,10 @@ class Api:
             if (entry.folder.generator / "model.safetensors").is_file()
         ]
         found += [
+            {"id": f"{PRETRAINED}{name}", "name": name, "kind": "pretrained", "path": name}
+            for name in pretrained.names()
+        ]
+        found += [
             {"id": id, "name": id.replace("~", "/"), "kind": "saved", "path": str(path)}
             for id, path in saved.items()
         ]
@@ -276,6 +283,9 @@ class Api:
         try:
             entry = await run_in_threadpool(self.library.entry, id)
         except Unknown:
+            name = id.removeprefix(PRETRAINED)
+            if id != name and name in pretrained.names():
+                return Source(pretrained.home(name))
             saved = await run_in_threadpool(self.library.saved_generators)
             if id not in saved:
                 raise Unknown("there is no such run or generator") from None

@@ -85,7 +85,7 @@ class Playground {
     fill(main,
       el("div", { class: "head" }, el("h1", {}, "Playground"),
         el("div", { class: "bar" },
-          labelled("Generator", choice(this.generators.map((one) => [one.id, one.name]), this.id, run)), this.whichControl),
+          labelled("Generator", choice(this.generators.map((one) => [one.id, one.kind === "pretrained" ? `${one.name} (pretrained)` : one.name]), this.id, run)), this.whichControl),
         el("p", { class: "quiet" }, this.about())),
       this.problem,
       el("div", { class: "play" },
