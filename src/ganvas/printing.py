@@ -155,6 +155,8 @@ def _measured(what: str, rows: Sequence[Row]) -> None:
             if rules:
                 say(f"{row.metric}: {', '.join(f'{rule} {settings[rule]}' for rule in rules)}")
     for row in rows:
+        if row.remark:
+            say(f"{row.metric}: {row.remark}")
         if row.picture:
             say(f"wrote {row.picture}")
     if words := next(filter(None, map(verdict, rows)), ""):
