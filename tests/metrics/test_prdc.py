@@ -133,7 +133,9 @@ def test_intervals_of_equal_sets_are_as_wide_as_their_spread(rng):
         values = [result.values[key] for result in results]
         held = [
             low <= np.mean(values) <= high
-            for low, high in (result.intervals[key] for result in results if key in result.intervals)
+            for low, high in (
+                result.intervals[key] for result in results if key in result.intervals
+            )
         ]
         assert len(held) > 20
         assert np.mean(held) > 0.85
@@ -158,7 +160,9 @@ def test_balls_that_hold_nearly_all_images_are_not_halved(rng):
     """Fakes on a sphere about the real images: each ball of theirs holds all of these."""
     sphere = rng.standard_normal((400, 50))
     sphere *= 10 / np.linalg.norm(sphere, axis=1, keepdims=True)
-    result = measured(PrecisionRecallDensityCoverage(), rng.standard_normal((400, 50)) / 100, sphere)
+    result = measured(
+        PrecisionRecallDensityCoverage(), rng.standard_normal((400, 50)) / 100, sphere
+    )
     assert result.values["recall"] == 1
     assert result.intervals == {}
 

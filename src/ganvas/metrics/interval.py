@@ -14,7 +14,7 @@ Z: Final = 1.959963984540054
 
 
 def quantile_of_t(degrees: int) -> float:
-    """Standard errors on either side that make a 95 % interval, where the error is itself estimated.
+    """Standard errors on either side that make a 95 % interval, the error being estimated too.
 
     The 97.5 % quantile of Student's t with so many degrees of freedom, by its distribution in
     closed form (Abramowitz & Stegun 1964, equations 26.7.3 and 26.7.4).

@@ -55,7 +55,8 @@ class Balls:
     @property
     def reach(self) -> Floats:
         """(kinds,): the distance to the last neighbour listed."""
-        return self.near.distances[self.kinds.first, -1]
+        reach: Floats = self.near.distances[self.kinds.first, -1]
+        return reach
 
 
 @plain(frozen=True)
