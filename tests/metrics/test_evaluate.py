@@ -274,7 +274,7 @@ def test_a_run_keeps_its_rows(
     assert [line["metric"] for line in lines] == ["old", *(row.metric for row in measured)]
     assert lines[1] == measured[0].as_json()
     assert (lines[1]["step"], lines[1]["images"]) == (12, 192)
-    assert measured[0].extractor == "random" and "no labels" in measured[0].note
+    assert measured[0].extractor == "learned" and "no labels" in measured[0].note
     assert measured[0].split == "train, one half" and measured[0].metric == "fd32"
     reasons = {row.metric: row.reason for row in found if row.reason}
     assert reasons.keys() == {"classes32", "memorisation32"}
