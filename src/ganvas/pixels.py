@@ -10,6 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from ganvas.classes import Classes, numbered
+
 Pixels = NDArray[np.uint8]
 Shape = tuple[int, int, int]
 """Channels, height, width."""
@@ -39,6 +41,15 @@ class ImageSet:
         if self.labels is None:
             return 0
         return max(len(self.classes), int(self.labels.max(initial=-1)) + 1)
+
+    @property
+    def named_classes(self) -> Classes:
+        """The classes that labels may name, with a number where one has no name."""
+        if self.labels is None:
+            return Classes()
+        num = self.num_classes
+        counts = np.bincount(self.labels, minlength=num)
+        return Classes(numbered(self.classes, num), tuple(counts.tolist()))
 
     def __len__(self) -> int:
         return len(self.images)

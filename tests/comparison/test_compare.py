@@ -288,6 +288,40 @@ def test_the_same_images_read_from_another_place_are_the_same(runs: Path, measur
     assert len(metrics(ganvas.compare([runs / "bce-1", runs / "bce-2"]))) == 2
 
 
+def memorisation(**changes: Any) -> dict[str, Any]:
+    return {"metric": "memorisation1k", "settings": {"memorisation": {}}} | changes
+
+
+def test_memorisation_against_other_training_images_stands_apart(
+    runs: Path, measure: Measure
+) -> None:
+    few = {"num_train": 200, "train_sha256": "12" * 32}
+    measure(runs / "bce-0", 0.5, **memorisation(num_train=1_498, train_sha256="ab" * 32))
+    measure(runs / "bce-1", 0.6, **memorisation(**few))
+    found = ganvas.compare([runs / "bce-0", runs / "bce-1"])
+    assert [column.mark for column in metrics(found)] == ["1", "2"]
+    words = remark(found, "memorisation stands in 2 kinds of columns")
+    assert "[1] 1,498 training images; [2] 200 training images" in words
+
+
+def test_other_metrics_do_not_mind_the_training_images(runs: Path, measure: Measure) -> None:
+    measure(runs / "bce-0", 0.5, num_train=1_498, train_sha256="ab" * 32)
+    measure(runs / "bce-1", 0.6, num_train=200, train_sha256="12" * 32)
+    assert len(metrics(ganvas.compare([runs / "bce-0", runs / "bce-1"]))) == 1
+
+
+def test_rows_of_before_they_said_so_have_the_runs_own_training_images(
+    runs: Path, measure: Measure
+) -> None:
+    data = RunFolder(runs / "bce-0").read_environment()["data"]
+    known = {"num_train": data["images"], "train_sha256": data["sha256"]}
+    measure(runs / "bce-0", 0.5, **memorisation(data="npz /x.npz"))
+    measure(runs / "bce-1", 0.6, **memorisation(data="npz /y.npz", **known))
+    assert len(metrics(ganvas.compare([runs / "bce-0", runs / "bce-1"]))) == 1
+    measure(runs / "bce-2", 0.6, **memorisation(data="mnist"))  # measured against another set
+    assert len(metrics(ganvas.compare([runs / "bce-1", runs / "bce-2"]))) == 2
+
+
 def test_all_values_of_a_protocol_stand_side_by_side(runs: Path, measure: Measure) -> None:
     prdc = {"metric": "prdc1k", "settings": {"prdc": {"k": 5}}}
     measure(runs / "bce-0", 1.0)

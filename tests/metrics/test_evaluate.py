@@ -21,7 +21,9 @@ from ganvas.images import read_png, write_png
 from ganvas.metrics.evaluate import DEFAULT
 from ganvas.metrics.extractors import classifier_net
 from ganvas.metrics.extractors.extractor import Extractor
+from ganvas.metrics.reference import order, some
 from ganvas.metrics.rows import Row
+from ganvas.pixels import ImageSet, fingerprint
 from ganvas.registry import METRICS
 
 MEASURES = METRICS.names()
@@ -130,6 +132,20 @@ def test_the_protocol_is_complete(rows: dict[str, Row], metric: str) -> None:
     for key, (low, high) in row.intervals.items():
         assert low - 1e-9 <= row.values[key] <= high + 1e-9
     json.dumps(row.as_json(), allow_nan=False)
+
+
+def test_a_row_says_what_was_measured_and_what_was_trained_on(
+    digits_npz: Path, rows: dict[str, Row]
+) -> None:
+    fakes, train = np.load(digits_npz)["images"], Digits().load("train", None).images
+    order_of = {fingerprint(some(ImageSet(fakes), order(len(fakes), 0, "fakes")).images)}
+    assert {row.fakes_sha256 for row in rows.values()} == order_of
+    assert {(row.num_train, row.train_sha256) for row in rows.values()} == {
+        (len(train), fingerprint(train))
+    }
+    assert {row.ganvas for row in rows.values()} == {ganvas.__version__}
+    few = ganvas.evaluate(digits_npz, data="digits", metrics="1nn100")
+    assert {row.fakes_sha256 for row in few}.isdisjoint(order_of)
 
 
 def test_the_same_seed_gives_the_same_numbers(digits_npz: Path, rows: dict[str, Row]) -> None:

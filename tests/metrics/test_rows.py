@@ -92,3 +92,22 @@ def test_rows_of_two_versions_have_one_protocol() -> None:
     new = dataclasses.replace(ROW, settings={"1nn": {}})
     assert Row.of_json(old).protocol == new.protocol
     assert dataclasses.replace(new, seed=1).protocol != new.protocol
+
+
+def test_a_row_says_what_it_was_trained_on_where_its_numbers_depend_on_that() -> None:
+    """Memorisation against 1,000 and against 10,000 training images are two numbers."""
+    for name, depends in (("memorisation", True), ("parzen", True), ("prdc", False)):
+        row = dataclasses.replace(ROW, settings={name: {}}, num_train=1_000, train_sha256="a")
+        more = dataclasses.replace(row, num_train=10_000)
+        others = dataclasses.replace(row, train_sha256="b")
+        assert (row.protocol != more.protocol) == depends
+        assert (row.protocol != others.protocol) == depends
+
+
+def test_a_row_of_before_it_said_so_loads() -> None:
+    new = ("num_train", "train_sha256", "fakes_sha256", "ganvas")
+    older = {key: value for key, value in ROW.as_json().items() if key not in new}
+    found = Row.of_json(older)
+    assert (found.num_train, found.train_sha256, found.fakes_sha256, found.ganvas) == (
+        None, "", "", "",
+    )  # fmt: skip

@@ -93,14 +93,14 @@ def test_it_goes_on_to_the_bit(run: Path) -> None:
 
 def test_its_generator_makes_the_class_that_is_asked_for(run: Path) -> None:
     generator = ganvas.load(run)
-    assert generator.num_classes == 3
+    assert generator.classes == ("0", "1", "2")
     same, other = generator.sample(2, labels=[0, 0]), generator.sample(2, labels=[1, 1])
     assert same.shape == (2, 1, 9, 13) and not np.array_equal(same, other)
 
 
 def test_show_counts_the_layers_of_labelled_nets(run: Path) -> None:
     found = ganvas.show(str(run / "config.toml"))
-    assert any(row["layer"].startswith("Embedding") for row in found["generator"]["layers"])
+    assert any(row["layer"].startswith("ClassEmbedding") for row in found["generator"]["layers"])
 
 
 def test_labels_that_are_not_there_are_one_line(tiny_npz: Path, tmp_path: Path) -> None:

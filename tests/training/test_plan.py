@@ -138,6 +138,7 @@ def test_the_number_of_images_is_written_down(train_tiny: Train, tmp_path: Path)
     assert begun.evaluate.metrics == ("fd32", "prdc9k", "kd32")
 
 
+@pytest.mark.slow_after(2)
 @pytest.mark.parametrize("metrics", [None, "fd,kd", "frechet,kd", "fd32,kd20"])
 def test_a_run_goes_on_by_the_names_that_it_was_begun_with(
     metrics: str | None, train_tiny: Train, tmp_path: Path

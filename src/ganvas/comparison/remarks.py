@@ -18,6 +18,8 @@ _WORDS: Final = {
     "num_reference": "{} reference images",
     "split": "{} images",
     "data": "of {}",
+    "num_train": "{} training images",
+    "train_sha256": "training images {:.12}",
     "seed": "evaluation seed {}",
     "extractor": "features {}",
     "resize": "resize {}",
@@ -28,6 +30,7 @@ _FOLLOWS: Final = {
     "metric": ("num_fake", "num_reference"),
     "num_reference": ("num_fake",),
     "fingerprint": ("data", "split", "seed", "num_fake", "num_reference"),
+    "train_sha256": ("num_train",),
     "extractor_sha256": ("extractor",),
     "resize": ("extractor",),
 }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
@@ -130,24 +130,37 @@ def read_runs(what: Sequence[str | Path]) -> list[RunRecord]:
 
 
 def _read(folder: RunFolder) -> RunRecord:
-    settings = dict(config.leaves(config.from_older(_shown(folder.read_settings()))))
-    environment = dict(config.leaves(_shown(folder.read_environment())))
+    settings = dict(config.leaves(config.from_older(plain(folder.read_settings()))))
+    environment = dict(config.leaves(plain(folder.read_environment())))
     environment.pop("format", None)
     settings.pop("imports", None)  # where code lay; what it is, the components' names say
     if "data.sha256" in environment:
         settings["data.sha256"] = str(environment["data.sha256"])[:12]
-    rows = [_shown(row) for row in folder.read_metrics()]
+    rows = [
+        _with_training_images(plain(row), settings, environment) for row in folder.read_metrics()
+    ]
     return RunRecord(folder, settings, environment, folder.read_log(), rows, folder.judged_status())
 
 
-def _shown(value: Any, depth: int = 0) -> Any:
+def _with_training_images(
+    row: dict[str, Any], settings: Mapping[str, Any], environment: Mapping[str, Any]
+) -> dict[str, Any]:
+    """A row of a version that did not say which images the generator was trained on: the run's."""
+    own = str(row.get("data")).partition(" ")[0] == settings.get("data.name")
+    if row.get("num_train") is not None or not own:
+        return row
+    known = {"num_train": environment.get("data.images")}
+    return row | known | {"train_sha256": environment.get("data.sha256")}
+
+
+def plain(value: Any, depth: int = 0) -> Any:
     """Plain values with every text in them printable: a folder may come from a stranger."""
     if value is None or isinstance(value, int | float):
         return value
     if depth == DEEPEST:
         return "…"
     if isinstance(value, dict):
-        return {printable(key): _shown(item, depth + 1) for key, item in value.items()}
+        return {printable(key): plain(item, depth + 1) for key, item in value.items()}
     if isinstance(value, list):
-        return [_shown(item, depth + 1) for item in value]
+        return [plain(item, depth + 1) for item in value]
     return printable(str(value))  # TOML has dates, which JSON and pages lack

@@ -15,7 +15,7 @@ from ganvas.comparison.runs import RunRecord
 from ganvas.comparison.spread import Spread, number_text
 from ganvas.errors import UsageError
 from ganvas.metrics.inputs import Better
-from ganvas.metrics.rows import current_settings
+from ganvas.metrics.rows import current_settings, uses_training
 from ganvas.registry import METRICS
 from ganvas.rundir import number
 
@@ -34,6 +34,8 @@ PROTOCOL: Final = (
     "seed",
 )
 """Fields of a row of metrics.jsonl that, with the components' settings, make up its protocol."""
+TRAINED_ON: Final = ("num_train", "train_sha256")
+"""And these, where a metric looks at the images that the generator was trained on."""
 
 
 @dataclass(frozen=True)
@@ -227,8 +229,11 @@ def protocol_of(row: Mapping[str, Any]) -> dict[str, Any]:
     protocol = {key: row.get(key) for key in PROTOCOL}
     if protocol["fingerprint"]:
         protocol["data"] = str(protocol["data"]).partition(" ")[0]
-    settings = row.get("settings")
-    for name, fields in current_settings(settings if isinstance(settings, dict) else {}).items():
+    given = row.get("settings")
+    settings = current_settings(given if isinstance(given, dict) else {})
+    if uses_training(settings):
+        protocol |= {key: row.get(key) for key in TRAINED_ON}
+    for name, fields in settings.items():
         for key, value in fields.items():
             protocol[f"{name}.{key}"] = value
     return protocol

@@ -31,7 +31,7 @@ from ganvas.metrics.metric import Metric, Need, Pair
 from ganvas.metrics.reference import Reference, most, named, order, some, splits
 from ganvas.metrics.rows import Row
 from ganvas.metrics.spec import Spec, specs
-from ganvas.pixels import ImageSet, Pixels
+from ganvas.pixels import ImageSet, Pixels, fingerprint
 from ganvas.protocols import Dataset, Split
 from ganvas.registry import METRICS
 from ganvas.rundir import RunFolder
@@ -153,7 +153,8 @@ def evaluate(
             with nullcontext() if pairs else best_effort("the picture is not kept"):
                 _write_pairs(picture, measured.pairs, fakes.images, reference.trained_on)
                 row = replace(row, picture=str(picture))
-        rows.append(replace(row, **made_by))
+        sha256 = fingerprint(fakes.images[: reference.num])
+        rows.append(replace(row, **made_by, fakes_sha256=sha256))
     if run:
         with best_effort("the rows are not kept"):  # a run may lie on a medium that is only read
             folder.append_metrics([row.as_json() for row in rows if row.values])

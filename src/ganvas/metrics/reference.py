@@ -6,7 +6,9 @@ import dataclasses
 import math
 import time
 from dataclasses import dataclass, field, replace
+from functools import cache as cache_in_memory
 from functools import cached_property
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Final
 
@@ -272,7 +274,14 @@ class Reference:
             note="; ".join(filter(None, (extractor.note, seen))),
             resize=self._resizing(metric),
             seed=self.seed,
+            num_train=len(self.trained_on),
+            train_sha256=self._trained_sha256,
+            ganvas=_version(),
         )
+
+    @cached_property
+    def _trained_sha256(self) -> str:
+        return fingerprint(self.trained_on)
 
     @cached_property
     def _fingerprint(self) -> str:
@@ -333,6 +342,11 @@ def order(num: int, seed: int, purpose: str) -> NDArray[np.int64]:
 
 def some(of: ImageSet, rows: NDArray[np.int64]) -> ImageSet:
     return ImageSet(of.images[rows], None if of.labels is None else of.labels[rows], of.classes)
+
+
+@cache_in_memory
+def _version() -> str:
+    return version("ganvas")
 
 
 def named(dataset: Dataset) -> str:

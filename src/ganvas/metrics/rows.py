@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -55,6 +55,15 @@ class Row:
     """Real images that the generator was shown in training."""
     step: int | None = None
     """Steps after which the generator was saved."""
+    num_train: int | None = None
+    """Images that the generator was trained on: what memorisation, the width of Parzen's windows
+    and floors depend on. None in rows of earlier versions, as what follows."""
+    train_sha256: str = ""
+    """SHA-256 of those images."""
+    fakes_sha256: str = ""
+    """SHA-256 of the images measured: the same generator, on the same machine, gives the same."""
+    ganvas: str = ""
+    """The version that measured."""
     picture: str = ""
     """The picture that goes with the numbers, if there is one."""
     what: str = ""
@@ -144,7 +153,26 @@ class Row:
             self.seed,
             self.resize,
             self.settings,
+            *self._trained_on,
         )
+
+    @property
+    def _trained_on(self) -> tuple[object, ...]:
+        """The training images, where the numbers depend on them; they always do if unknown."""
+        return (self.num_train, self.train_sha256) if uses_training(self.settings) else ()
+
+
+def uses_training(names: Iterable[str]) -> bool:
+    """Whether the numbers of metrics by these names depend on the images trained on.
+
+    Those of a metric that this version does not know are taken to.
+    """
+    for name in names:
+        if name not in METRICS:
+            return True
+        if {"training", "held_out"} & set(METRICS.get(name).needs):
+            return True
+    return False
 
 
 def current_settings(settings: Mapping[str, Any]) -> dict[str, dict[str, Any]]:

@@ -2,44 +2,38 @@
 
 from __future__ import annotations
 
-from typing import Final
-
-import numpy as np
-
+from ganvas.classes import Classes
+from ganvas.config.fitting import ENOUGH_OF_A_CLASS
 from ganvas.errors import UsageError
 from ganvas.pixels import ImageSet
 from ganvas.protocols import Model, takes_labels
 
-LEAST: Final = 200
-"""Images of a class, below which `auto` leaves the classes out. A guess: on few images a GAN with
-classes collapses where one without does not (Shahbazi et al. 2022)."""
 
-
-def classes_told(model: Model, data: ImageSet) -> tuple[int, str]:
-    """How many classes the nets are told, 0 for none, and a line on why if `auto` decided.
+def classes_told(model: Model, data: ImageSet) -> tuple[Classes, str]:
+    """The classes that the nets are told, maybe none, and why if `auto` decided.
 
     Raises:
         UsageError: the model is to take labels, and the images have none.
     """
     if not takes_labels(model):
-        return 0, ""
+        return Classes(), ""
     if getattr(model, "labels", "on") == "auto":
         reason = _against(data)
         if reason:
-            return 0, f"classes are left out: {reason}"
-        return data.num_classes, f"trained with the {data.num_classes} classes of the images"
+            return Classes(), f"classes are left out: {reason}"
+        return data.named_classes, f"trained with the {data.num_classes} classes of the images"
     if not data.num_classes:
         raise UsageError("model.labels: found 'on', and the images have none; allowed: off, auto")
-    return data.num_classes, ""
+    return data.named_classes, ""
 
 
 def _against(data: ImageSet) -> str:
     """What speaks against using the classes; empty if nothing does."""
     if data.labels is None or data.num_classes < 2:
         return "the images have none" if data.labels is None else "there is only one"
-    counts = np.bincount(data.labels, minlength=data.num_classes)
-    if counts.min() >= LEAST:
+    classes = data.named_classes
+    fewest = min(classes.counts)
+    if fewest >= ENOUGH_OF_A_CLASS:
         return ""
-    fewest = int(counts.argmin())
-    name = data.classes[fewest] if fewest < len(data.classes) else str(fewest)
-    return f"'{name}' has {counts[fewest]} images, and {LEAST} are wanted of each"
+    name = classes.names[classes.counts.index(fewest)]
+    return f"'{name}' has {fewest} images, and {ENOUGH_OF_A_CLASS} are wanted of each"

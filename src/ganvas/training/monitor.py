@@ -7,13 +7,14 @@ import time
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
+from ganvas.classes import Classes
 from ganvas.config import Run
 from ganvas.config.length import Lengths
 from ganvas.errors import UsageError
 from ganvas.generator import Generator, load, save_generator, snapshot
 from ganvas.metrics.forms import fake_views
 from ganvas.metrics.rows import Row
-from ganvas.pixels import ImageSet, Shape
+from ganvas.pixels import ImageSet, Shape, fingerprint
 from ganvas.rundir import RunFolder
 from ganvas.training.checkpoint import load_checkpoint
 from ganvas.training.compute.device import own_randomness
@@ -34,8 +35,8 @@ class Monitor:
     state: State
     events: Events
     shape: Shape
-    num_classes: int
-    """Classes that the nets are told; 0 if the model takes no labels."""
+    classes: Classes
+    """Those that the nets are told; none if the model takes no labels."""
     logged: int
     """Up to this step the rows are there already: the newest checkpoint's, on resuming."""
     best: int | None = None
@@ -101,7 +102,7 @@ class Monitor:
 
     def _snapshot(self, state: State) -> Generator:
         images = self.lengths.images_at(state.step)
-        return snapshot(self.run, state.sampler, self.shape, images, self.num_classes)
+        return snapshot(self.run, state.sampler, self.shape, images, self.classes)
 
     def _measured(self, generator: Generator, reporter: Reporter) -> list[Row]:
         """A row a metric, all of the same fakes; metrics that need fewer take the first ones."""
@@ -121,6 +122,7 @@ class Monitor:
                 reporter.warn(f"{task.blank.metric} not measured at step {step:,}: {error}")
                 continue
             row = replace(task.blank, values=measured.values, intervals=measured.intervals)
+            row = replace(row, fakes_sha256=fingerprint(fakes[: task.reference.num]))
             rows.append(replace(row, recipe=generator.recipe, images=images, step=step))
         return rows
 
@@ -168,6 +170,8 @@ class Monitor:
                 row = Row.of_json(line)
             except (TypeError, ValueError):
                 continue  # a user's own line
+            if blank and row.num_train is None:  # of an earlier version; the run has one data set
+                row = replace(row, num_train=blank.num_train, train_sha256=blank.train_sha256)
             if blank and row.step is not None and row.protocol == blank.protocol:
                 found.setdefault(row.step, {})[row.metric] = row
         return {
@@ -190,7 +194,7 @@ class Monitor:
             except UsageError:
                 pass  # none yet, or half of one
             with own_randomness(self.state.device):
-                then = new_state(self.run, self.shape, self.state.device, self.num_classes)
+                then = new_state(self.run, self.shape, self.state.device, len(self.classes))
                 try:
                     load_checkpoint(then, self.folder.checkpoint(step))
                 except UsageError:

@@ -179,7 +179,7 @@ def write_generator(session: Session) -> None:
     run, state = session.run, session.state
     images = session.lengths.images_at(state.step)
     with own_randomness(state.device):
-        made = snapshot(run, state.sampler, session.data.shape, images, session.num_classes)
+        made = snapshot(run, state.sampler, session.data.shape, images, session.classes)
     save_generator(session.folder.generator, run, made)
 
 
@@ -193,9 +193,9 @@ def mend_generators(session: Session) -> None:
     run, folder, best = session.run, session.folder, session.monitor.best
     if best is None:
         return
-    device, shape, classes = session.state.device, session.data.shape, session.num_classes
+    device, shape, classes = session.state.device, session.data.shape, session.classes
     with own_randomness(device):
-        then = new_state(run, shape, device, classes)
+        then = new_state(run, shape, device, len(classes))
         try:
             load_checkpoint(then, folder.checkpoint(best))
         except UsageError:

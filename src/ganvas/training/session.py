@@ -13,13 +13,14 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from ganvas.batch import Latents
+from ganvas.classes import Classes
 from ganvas.config import Run
 from ganvas.config.length import Lengths
 from ganvas.data.loader import Loader
 from ganvas.data.prepare import load_images
 from ganvas.data.store import Store
+from ganvas.drawing import draw_sheet
 from ganvas.errors import UsageError
-from ganvas.generator import draw_sheet
 from ganvas.images import grid, scale_for, write_png
 from ganvas.pixels import ImageSet, Pixels, fingerprint
 from ganvas.rundir import RunFolder, Status, now
@@ -55,8 +56,8 @@ class Session:
     real_labels: Tensor | None
     """Their classes, if the model takes labels."""
     grid_latents: Latents
-    num_classes: int
-    """Classes that the nets are told; 0 if the model takes no labels."""
+    classes: Classes
+    """Those that the nets are told; none if the model takes no labels."""
     events: Events
     logged: int
     """Up to this step the log is there already: the newest checkpoint's, on resuming."""
@@ -92,14 +93,14 @@ def open_session(
     check_device(run, device)
     data = load_images(run.data, run.preprocess, "train", data_root)
     lengths = Lengths.of(run, len(data))
-    num_classes, about_classes = classes_told(run.model, data)
-    state = new_state(run, data.shape, device, num_classes)
+    classes, about_classes = classes_told(run.model, data)
+    state = new_state(run, data.shape, device, len(classes))
     check_last_batch(run, lengths, (state.players.G, state.players.D))
     plan = make_plan(run, data, data_root, device, reporter.say)
     run = plan.run
     about_data = {"images": len(data), "shape": data.shape, "sha256": fingerprint(data.images)}
     record = environment(device, state.players.precision, about_data)
-    store = Store(data, device, with_labels=num_classes > 0)
+    store = Store(data, device, with_labels=len(classes) > 0)
     logged = 0
     if resume:
         _check_environment(folder, record, reporter)
@@ -130,11 +131,11 @@ def open_session(
         loader=Loader(store, lengths, run.train.order, run.seed, run.model.value_range),
         step=_step(run, state),
         real_labels=store.labels(torch.from_numpy(shown).to(device)),
-        grid_latents=_grid_latents(run, device, num_classes),
-        num_classes=num_classes,
+        grid_latents=_grid_latents(run, device, len(classes)),
+        classes=classes,
         events=events,
         logged=logged,
-        monitor=Monitor(run, folder, plan, lengths, state, events, data.shape, num_classes, logged),
+        monitor=Monitor(run, folder, plan, lengths, state, events, data.shape, classes, logged),
         curves=Curves(events, run.output.tags),
         started=started,
         saved=state.step,

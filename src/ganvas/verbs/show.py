@@ -136,7 +136,7 @@ def show(
     num_classes = 0
     if takes_labels(run.model):
         data = load_images(run.data, run.preprocess, "train", root)
-        num_classes, _ = classes_told(run.model, data)
+        num_classes = len(classes_told(run.model, data)[0])
     lengths = Lengths.of(run, num_images)
     with torch.device("meta"):  # shapes and counts only
         G = build_generator(run.model, shape, run.latent.dims, num_classes)
