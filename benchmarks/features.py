@@ -62,7 +62,11 @@ def changes(test: ImageSet, rng: np.random.Generator) -> Iterator[tuple[str, str
         rest = test.images[~np.isin(test.labels, left_out)]
         yield "classes", f"without {len(left_out)}", rest[:NUM]
     few = [0, 1, 2, 3, 4, 5, 6, 7]
-    yield "classes", "without 8", test.images[~np.isin(test.labels, few)][rng.integers(0, 1000, NUM)]
+    yield (
+        "classes",
+        "without 8",
+        test.images[~np.isin(test.labels, few)][rng.integers(0, 1000, NUM)],
+    )
     for distinct in (500, 100, 20):
         yield "repeats", f"{distinct} distinct", base[rng.integers(0, distinct, NUM)]
     for level in (5, 10, 30, 60):
@@ -135,7 +139,9 @@ def patches(train: Pixels, name: str, num: int = 100, side: int = 6) -> Features
         product = F.conv2d(images, kernel, bias, stride=2)
         white = (F.unfold(images, side, stride=2) - mean[:, None]).transpose(1, 2) @ whitening
         own = white.square().sum(dim=2).view(len(images), 1, *product.shape[2:])
-        away = (own - 2 * product + centres.square().sum(dim=1).view(1, -1, 1, 1)).clamp(min=0).sqrt()
+        away = (
+            (own - 2 * product + centres.square().sum(dim=1).view(1, -1, 1, 1)).clamp(min=0).sqrt()
+        )
         active = (away.mean(dim=1, keepdim=True) - away).clamp(min=0)
         return F.adaptive_avg_pool2d(active, 2).flatten(1)
 
@@ -250,7 +256,9 @@ def _two_views(train: Pixels, loss: Callable[[Tensor, Tensor], Tensor]) -> Featu
     cn.whiten(net.whitening, to_float(pixels[:2000], -1.0, 1.0))
     torch.manual_seed(0)
     head = nn.Sequential(nn.Linear(128, 128), nn.BatchNorm1d(128), nn.ReLU(), nn.Linear(128, 128))
-    trained = [value for value in (*net.stages.parameters(), *head.parameters()) if value.requires_grad]
+    trained = [
+        value for value in (*net.stages.parameters(), *head.parameters()) if value.requires_grad
+    ]
     steps = SHOWN // 256  # of 128 images, each seen twice
     optimizer = torch.optim.AdamW(trained, lr=2e-3, betas=(0.9, 0.95))
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 4e-3, total_steps=steps)
@@ -258,7 +266,9 @@ def _two_views(train: Pixels, loss: Callable[[Tensor, Tensor], Tensor]) -> Featu
         chosen = pixels[torch.randint(len(pixels), (128,), generator=rng)]
         batch = to_float(chosen, -1.0, 1.0)
         views = [cn.augmented(batch, training, rng) for _ in range(2)]
-        one, two = head(net.features(torch.cat(views).contiguous(memory_format=torch.channels_last))).chunk(2)
+        one, two = head(
+            net.features(torch.cat(views).contiguous(memory_format=torch.channels_last))
+        ).chunk(2)
         optimizer.zero_grad()
         loss(one, two).backward()
         optimizer.step()
@@ -269,12 +279,16 @@ def _two_views(train: Pixels, loss: Callable[[Tensor, Tensor], Tensor]) -> Featu
 # The study
 
 
-def distances(features: Features, reference: Pixels, changed: list[tuple[str, str, Pixels]]) -> dict[str, list[float]]:
+def distances(
+    features: Features, reference: Pixels, changed: list[tuple[str, str, Pixels]]
+) -> dict[str, list[float]]:
     metric = FrechetDistance()
     real = metric.statistics(Views(features=_in_blocks(features, reference)))
     found: dict[str, list[float]] = {}
     for kind, _, images in changed:
-        value = metric.compare(real, Views(features=_in_blocks(features, images))).values["distance"]
+        value = metric.compare(real, Views(features=_in_blocks(features, images))).values[
+            "distance"
+        ]
         found.setdefault(kind, []).append(value)
     return found
 
@@ -296,12 +310,13 @@ def study(name: str, only: list[str], root: Path) -> list[dict[str, Any]]:
     changed = list(changes(others, rng))
     shuffled = rng.permutation(len(train))
     plain = cn.ClassifierTraining(turn=0, scale=0, shear=0, shift=0.04, mirror=name == "cifar10")
-    second = cn.fit(
-        train.images, train.labels, 10, images_shown=25_000, training=plain, seed=1
-    )
+    second = cn.fit(train.images, train.labels, 10, images_shown=25_000, training=plain, seed=1)
     with torch.inference_mode():
         logits = _in_blocks(lambda images: second(images)[1], others.images[:NUM])
-    print(f"{name}: second classifier {np.mean(logits.argmax(1) == others.labels[:NUM]):.3f}", flush=True)
+    print(
+        f"{name}: second classifier {np.mean(logits.argmax(1) == others.labels[:NUM]):.3f}",
+        flush=True,
+    )
     bundled = choose("classifier", dataset, train, test)
     both: dict[str, Features] = {
         "its classifier": _opened("classifier", train.images, name),
@@ -315,7 +330,10 @@ def study(name: str, only: list[str], root: Path) -> list[dict[str, Any]]:
         began = time.process_time()
         if make is None:
             features, found = both[candidate], truths[list(both).index(candidate)]
-        elif candidate == f"{name}'s classifier" or (name, candidate) == ("cifar10", "CIFAR-10's classifier"):
+        elif candidate == f"{name}'s classifier" or (name, candidate) == (
+            "cifar10",
+            "CIFAR-10's classifier",
+        ):
             continue  # the yardstick itself
         else:
             features = make(train.images[shuffled], name)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -86,15 +85,15 @@ def distance(extractor: Extractor, real: Pixels, fakes: Pixels) -> float:
     return metric.compare(statistics, Views(features=extractor(fakes)[0])).values["distance"]
 
 
+@pytest.mark.slow
 def test_it_sees_that_classes_are_missing_where_a_random_net_sees_blur(
-    some_digits: Callable[[str], ImageSet], choose_for: Choose, monkeypatch: pytest.MonkeyPatch
+    some_digits: Callable[[str], ImageSet], choose_for: Choose
 ) -> None:
-    monkeypatch.setattr(taught, "SHOWN", 3_000)
     train, test = some_digits("train"), some_digits("test")
     assert train.labels is not None
     found = {}
     for name in ("learned", "random"):
-        extractor = replace(choose_for(name, ImageSet(train.images), Digits()))
+        extractor = choose_for(name, ImageSet(train.images), Digits())
         few = train.images[train.labels < 5][: len(test)]
         mixed = np.concatenate([train.images[train.labels == i][:30] for i in range(10)])
         softened = np.stack([_blurred(image) for image in mixed])

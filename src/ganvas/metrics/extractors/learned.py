@@ -32,7 +32,7 @@ BINS: Final = 9
 """Directions that a histogram counts, over half a turn."""
 FEWEST: Final = 40
 """Least training images to learn from."""
-TRAINING: Final = classifier_net.ClassifierTraining(blur=1.0, noise=0.05)
+TRAINING: Final = classifier_net.ClassifierTraining(blur=1.0, noise=0.1)
 
 
 @EXTRACTORS.register("learned")
@@ -107,7 +107,7 @@ def clustered(images: Pixels) -> NDArray[np.int64]:
     from threadpoolctl import threadpool_limits
 
     with torch.inference_mode():
-        parts = torch.from_numpy(images).split(250)
+        parts = torch.split(torch.from_numpy(images), 250)
         found = torch.cat([histograms(to_float(part, -1.0, 1.0)) for part in parts]).numpy()
     num = max(2, min(CLUSTERS, len(images) // 10))
     with threadpool_limits(1), warnings.catch_warnings():  # several threads may differ in a bit
