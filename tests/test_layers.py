@@ -28,9 +28,10 @@ FLOORS = (
         "notebook",
         "protocols",
     ),
-    ("config", "rundir", "card"),
+    ("config", "rundir", "card", "pretrained"),
     ("data", "models", "losses", "latents", "augment", "schedules", "metrics"),
     (
+        "compact",
         "drawing",
         "generator",
         "metrics.extractors",

@@ -17,6 +17,12 @@ def recipes(incomplete: str) -> list[str]:
     return starting(incomplete, config.recipe_names())
 
 
+def pretrained(incomplete: str) -> list[str]:
+    from ganvas import pretrained
+
+    return starting(incomplete, pretrained.names())
+
+
 def data_sets(incomplete: str) -> list[str]:
     from ganvas.registry import DATASETS
 

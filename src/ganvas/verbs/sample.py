@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 from typer import Argument, Option
 
+from ganvas import pretrained
 from ganvas.classes import chosen
 from ganvas.errors import UsageError
+from ganvas.verbs import completion
 from ganvas.verbs.imports import Imports, import_given, settings_file, with_components
-from ganvas.verbs.signatures import verb
+from ganvas.verbs.signatures import GENERATOR, verb
 
 if TYPE_CHECKING:
     from ganvas.pixels import ImageSet, Pixels
@@ -22,7 +24,7 @@ ROW: Final = 40
 
 @verb
 def sample(
-    what: Annotated[str | Path, Argument(help="A run folder or a saved generator.")],
+    what: Annotated[str | Path, Argument(help=GENERATOR, autocompletion=completion.pretrained)],
     *,
     num: Annotated[
         int | None,
@@ -78,7 +80,7 @@ def sample(
 
     Raises:
         UsageError: there is no generator, or an option is wrong.
-        RunError: a file cannot be written.
+        RunError: a file cannot be written, or the hub not be reached.
     """
     for option, path, suffix in (
         ("grid", grid, ".png"),
@@ -89,8 +91,8 @@ def sample(
             raise UsageError(f"--{option}: found '{path}'; allowed: a file name ending in {suffix}")
     if num is not None and num < 1:
         raise UsageError(f"--num: found {num}; allowed: 1 or more")
-    if not Path(what).exists():
-        raise UsageError(f"'{what}' does not exist; allowed: a run folder or a saved generator")
+    if not pretrained.located(what).exists():
+        raise pretrained.missing(what)
     if folder is not None and Path(folder).exists() and not _is_empty(Path(folder)):
         raise UsageError(f"--folder: '{folder}' is not empty; name a new folder")
 
