@@ -32,7 +32,7 @@ BINS: Final = 9
 """Directions that a histogram counts, over half a turn."""
 FEWEST: Final = 40
 """Least training images to learn from."""
-TRAINING: Final = classifier_net.ClassifierTraining(blur=1.0, noise=0.1)
+TRAINING: Final = classifier_net.ClassifierTraining(blur=1.0, noise=0.05)
 
 
 @EXTRACTORS.register("learned")
@@ -100,7 +100,7 @@ class LearnedFeatures:
         return replace(extractor, learnt="train", spares=True)
 
 
-def clustered(images: Pixels) -> NDArray[np.int64]:
+def clustered(images: Pixels, most: int = CLUSTERS) -> NDArray[np.int64]:
     """(N,): to which of some clusters each image (N, C, H, W) belongs."""
     from sklearn.cluster import KMeans  # imported here: it takes a second
     from sklearn.exceptions import ConvergenceWarning
@@ -109,7 +109,7 @@ def clustered(images: Pixels) -> NDArray[np.int64]:
     with torch.inference_mode():
         parts = torch.split(torch.from_numpy(images), 250)
         found = torch.cat([histograms(to_float(part, -1.0, 1.0)) for part in parts]).numpy()
-    num = max(2, min(CLUSTERS, len(images) // 10))
+    num = max(2, min(most, len(images) // 10))
     with threadpool_limits(1), warnings.catch_warnings():  # several threads may differ in a bit
         warnings.simplefilter("ignore", ConvergenceWarning)  # of images that are all alike
         labels = KMeans(num, n_init=1, max_iter=30, random_state=0).fit_predict(found)
