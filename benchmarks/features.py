@@ -36,6 +36,7 @@ from sklearn.cluster import KMeans
 from torch import Tensor, nn
 
 from ganvas.data.catalogue import open_dataset
+from ganvas.data.datasets import NPZ
 from ganvas.images import to_float
 from ganvas.metrics.extractors import classifier_net as cn
 from ganvas.metrics.extractors import taught
@@ -210,7 +211,9 @@ def _fitted(images: Pixels, labels: np.ndarray) -> Features:
 
 
 def _opened(extractor: str, train: ImageSet, dataset: str = "mnist") -> Features:
-    opened = choose(extractor, open_dataset(dataset) if dataset else None, train, None)
+    opened = choose(
+        extractor, open_dataset(dataset) if dataset else NPZ(path="own.npz"), train, None
+    )
     if dataset == "":
         print(opened.note, flush=True)
 

@@ -138,9 +138,10 @@ def _measured(what: str, rows: Sequence[Row]) -> None:
         if row.reason:
             say(f"{row.metric}: not measured: {row.reason}")
     for row in {row.num_fake: row for row in rows}.values():
+        known = ", which it was trained on" if row.recipe and row.split.startswith("train") else ""
         say(
             f"{row.num_fake:,} fakes against {row.num_reference:,} images of {row.data} "
-            f"({row.split}, {row.fingerprint[:12]}), seed {row.seed}"
+            f"({row.split}, {row.fingerprint[:12]}){known}, seed {row.seed}"
         )
     for name, row in {row.extractor: row for row in rows}.items():
         accuracy = row.extractor_accuracy
@@ -368,6 +369,7 @@ def inspection(found: Inspection, sheet: Path | None, as_json: bool) -> None:
 
     rows = [
         ["images", f"{found.count:,} ({counts(found.splits)})"],
+        *([["held out", f"{found.held_out:,} of them, to measure with"]] if found.held_out else []),
         ["height x width", counts(found.sizes)],
         ["channels", counts(found.channels)],
         [

@@ -74,6 +74,10 @@ def test_sheets_have_a_row_a_class_where_the_nets_are_told() -> None:
     assert chosen(mnist_like())["output.grid"] == [8, 8]
 
 
+def test_nothing_is_chosen_for_too_little_data() -> None:
+    assert chosen(mnist_like(1)) == chosen(Facts(0, {})) == {}
+
+
 def test_only_what_a_recipe_names_is_chosen() -> None:
     found = fitted(mnist_like(), ["train.batch_size"], {})
     assert [choice.setting for choice in found] == ["train.batch_size"]

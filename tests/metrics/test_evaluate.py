@@ -49,7 +49,9 @@ def digits_npz(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def rows(digits_npz: Path) -> dict[str, Row]:
     """All metrics of the test digits against themselves, by short name."""
-    found = ganvas.evaluate(digits_npz, data="digits", metrics=MEASURES)
+    found = ganvas.evaluate(
+        digits_npz, data="digits", metrics=MEASURES, settings={"metrics.cas.shown": 256}
+    )
     return dict(zip(MEASURES, found, strict=True))
 
 
@@ -79,6 +81,7 @@ def labelled(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
         ("classes", "classes_hit", 10),
         ("1nn", "accuracy", 0),  # each image's nearest is its copy in the other set
         ("1nn-labels", "error", 0),
+        ("intra-fd", "mean", 0),
         ("duplicates", "exact", 0),
         ("memorisation", "copied", 0),
     ],
@@ -125,7 +128,7 @@ def test_the_protocol_is_complete(rows: dict[str, Row], metric: str) -> None:
     assert row.reason == "" and row.values and row.values.keys() == row.floor.keys()
     assert (row.data, row.split, row.seed, row.resize) == ("digits", "test", 0, "none")
     assert len(row.fingerprint) == len(row.extractor_sha256) == 64
-    on_pixels = metric in ("parzen", "1nn-labels", "duplicates", "memorisation")
+    on_pixels = metric in ("parzen", "1nn-labels", "cas", "duplicates", "memorisation")
     assert row.extractor == ("pixels" if on_pixels else "classifier-digits")
     assert (row.extractor_accuracy is None) == on_pixels
     assert list(row.settings) == [metric]
@@ -284,16 +287,19 @@ def test_a_run_keeps_its_rows(
     run = tmp_path / "run"
     shutil.copytree(tiny_run, run)
     (run / "metrics.jsonl").write_text('{"metric": "old"}\n')
-    found = ganvas.evaluate(run, split="train")
+    found = ganvas.evaluate(run)
     lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
     measured = [row for row in found if row.values]
     assert [line["metric"] for line in lines] == ["old", *(row.metric for row in measured)]
     assert lines[1] == measured[0].as_json()
     assert (lines[1]["step"], lines[1]["images"]) == (12, 192)
+    memorisation = measured[-1]  # nothing was held out of so few
+    assert memorisation.values.keys() == memorisation.floor.keys() == {"copied"}
+    assert memorisation.picture == str(run / "memorisation.png")
     assert measured[0].extractor == "learned" and "no labels" in measured[0].note
     assert measured[0].split == "train, one half" and measured[0].metric == "fd32"
     reasons = {row.metric: row.reason for row in found if row.reason}
-    assert reasons.keys() == {"classes32", "memorisation32"}
+    assert reasons.keys() == {"classes32"}
 
     monkeypatch.setattr(Extractor, "__call__", None)  # would fail for real images
     with pytest.raises(TypeError):  # and does for the fakes, which are never kept
@@ -401,7 +407,6 @@ def test_bad_input_is_one_line(
         (np.zeros(20, int), ["--metrics", "1nn-labels"], "at least two classes"),
         (None, ["--metrics", "1nn-labels"], "the data set has no labels"),
         (None, ["--features", "classifier"], "no labels"),
-        (None, ["--metrics", "memorisation"], "no test split"),
         (None, ["--split", "test"], "--split train"),
     ],
 )

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from ganvas.config import Preprocess
 from ganvas.data.prepare import load_images
-from ganvas.errors import UsageError
+from ganvas.errors import NoSplit, UsageError
 from ganvas.metrics import cache
 from ganvas.metrics.extractors.extractor import Extractor
 from ganvas.metrics.extractors.pixels import pixels
@@ -72,7 +72,8 @@ class Reference:
         fitted, statistics = self.prepared(metric)
         if "labels" in metric.needs and fakes.labels is None:
             raise UsageError(
-                "it needs labelled fakes: an .npz file with `labels`, or a folder of class folders"
+                "it needs labelled fakes: a generator that was trained with classes, an .npz file "
+                "with `labels`, or a folder of class folders"
             )
         return fitted.compare(statistics, fakes)
 
@@ -163,17 +164,23 @@ class Reference:
             raise UsageError("it needs labels of at least two classes, and the data set has one")
         return replace(
             views(real, self.extractor, needs, seen),
-            unseen=pixel_rows(self._unseen()) if "unseen" in needs else None,
+            unseen=self._unseen() if "unseen" in needs else None,
             training=pixel_rows(training) if "training" in needs else None,
             held_out=self._held_out() if "held_out" in needs else None,
+            labelled=self._drawn[1] if "labelled" in needs else None,
+            class_counts=self._class_counts() if "class_counts" in needs else None,
         )
 
-    def _unseen(self) -> Pixels:
+    def _unseen(self) -> Pixels | None:
+        """None where everything was trained on."""
         if self.test is None:
-            raise UsageError(
-                "it needs real images that were not trained on; there is no test split"
-            )
-        return self._drawn[0 if self.split == "test" else 1].images
+            return None
+        return pixel_rows(self._drawn[0 if self.split == "test" else 1].images)
+
+    def _class_counts(self) -> NDArray[np.int64]:
+        if self.train.labels is None:
+            raise UsageError("it needs labelled data, and the data set has no labels")
+        return np.bincount(self.train.labels, minlength=self.train.num_classes)
 
     def _held_out(self) -> Pixels:
         if self.split != "test":
@@ -209,6 +216,8 @@ class Reference:
         """
         if metric.floor == "other split":
             return self._drawn[1], None
+        if metric.floor == "reference":
+            return self._drawn[0], None
         images, num = self.trained_on, self.num
         if len(images) < num + 2:
             return None
@@ -255,7 +264,6 @@ class Reference:
         seen = self._seen if uses(metric.needs) else ""
         name = METRICS.name_of(metric)
         shown = metric.in_inception if extractor.is_inception and metric.in_inception else name
-        halves = self.split == "train" and self.test is None
         return Row(
             metric=f"{shown}{count(self.num)}",
             values={},
@@ -264,9 +272,9 @@ class Reference:
             reason=reason,
             settings={},
             num_fake=self.num,
-            num_reference=self.num,
+            num_reference=len(self._drawn[0]),
             data=named(self.dataset),
-            split="train, one half" if halves else self.split,
+            split=self._split_named,
             fingerprint=self._fingerprint,
             extractor=extractor.name,
             extractor_sha256=extractor.sha256,
@@ -282,6 +290,12 @@ class Reference:
     @cached_property
     def _trained_sha256(self) -> str:
         return fingerprint(self.trained_on)
+
+    @property
+    def _split_named(self) -> str:
+        if self.test is None:
+            return "train, one half"
+        return "held out" if self.split == "test" and self.test.held_out else self.split
 
     @cached_property
     def _fingerprint(self) -> str:
@@ -316,7 +330,8 @@ def splits(
     `train` are the training images after `preprocess`, if they have been loaded already.
 
     Raises:
-        UsageError: a file is corrupt, or there is no test split and one is needed.
+        UsageError: a file is corrupt, images differ in size, or there is no test split and one is
+            needed.
         RunError: a file is nowhere to be found.
     """
     whole = replace(preprocess, first=None)
@@ -324,7 +339,7 @@ def splits(
         train = load_images(dataset, whole, "train", root)
     try:
         return train, load_images(dataset, whole, "test", root)
-    except UsageError as error:
+    except NoSplit as error:
         if test_needed:
             raise UsageError(f"--split test: {error}; or compare with --split train") from None
         return train, None
@@ -333,6 +348,13 @@ def splits(
 def most(train: ImageSet, test: ImageSet | None) -> int:
     """How many images there are of both reference and real ones that stand in for fakes."""
     return len(train) // 2 if test is None else min(len(train), len(test))
+
+
+def most_fakes(train: ImageSet, test: ImageSet | None, split: Split) -> int:
+    """How many real images there are that stand in for fakes, where these may be more."""
+    if test is None:
+        return len(train) // 2
+    return len(train) if split == "test" else len(test)
 
 
 def order(num: int, seed: int, purpose: str) -> NDArray[np.int64]:

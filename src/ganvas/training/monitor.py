@@ -14,7 +14,7 @@ from ganvas.errors import UsageError
 from ganvas.generator import Generator, load, save_generator, snapshot
 from ganvas.metrics.forms import fake_views
 from ganvas.metrics.rows import Row
-from ganvas.pixels import ImageSet, Shape, fingerprint
+from ganvas.pixels import Shape, fingerprint
 from ganvas.rundir import RunFolder
 from ganvas.training.checkpoint import load_checkpoint
 from ganvas.training.compute.device import own_randomness
@@ -109,10 +109,10 @@ class Monitor:
         tasks, step = self.plan.tasks, self.state.step
         references = [task.reference for task in tasks]
         generator.net.to(self.state.device)
-        fakes = generator.sample(max(r.num for r in references), references[0].seed)
+        fakes = generator.labelled(max(r.num for r in references), references[0].seed)
         generator.net.cpu()
         needs = {need for task in tasks for need in task.metric.needs}
-        seen = fake_views(ImageSet(fakes), references[0].extractor, needs)
+        seen = fake_views(fakes, references[0].extractor, needs)
         images = generator.images_seen
         rows = []
         for task in tasks:
@@ -122,7 +122,7 @@ class Monitor:
                 reporter.warn(f"{task.blank.metric} not measured at step {step:,}: {error}")
                 continue
             row = replace(task.blank, values=measured.values, intervals=measured.intervals)
-            row = replace(row, fakes_sha256=fingerprint(fakes[: task.reference.num]))
+            row = replace(row, fakes_sha256=fingerprint(fakes.images[: task.reference.num]))
             rows.append(replace(row, recipe=generator.recipe, images=images, step=step))
         return rows
 

@@ -13,6 +13,7 @@ from typing import Final
 import torch
 
 from ganvas.config import Evaluate, Run
+from ganvas.data.holdout import settled
 from ganvas.errors import RunError, UsageError
 from ganvas.metrics.extractors import choice
 from ganvas.metrics.extractors.countdown import LEARNING, told
@@ -26,6 +27,7 @@ from ganvas.metrics.spec import Spec, spec, specs
 from ganvas.pixels import ImageSet, Pixels
 from ganvas.protocols import Split
 from ganvas.registry import METRICS, closest
+from ganvas.training.labels import classes_told
 
 SHARE: Final = 0.05
 """Of the training time, what `auto` spends at most."""
@@ -104,14 +106,16 @@ def usual_count(run: Run, num_images: int) -> int:
 
 
 def as_begun(run: Run, begun: Run) -> Run:
-    """`run` with the numbers of images that the run was begun with, for metrics without one."""
+    """`run` with the numbers that the run was begun with where it has none: of images of a metric,
+    and of images held out."""
     metrics = list(run.evaluate.metrics)
     for i, then in enumerate(begun.evaluate.metrics[: len(metrics)]):
         item = spec(metrics[i], run.evaluate.features, "evaluate.metrics")
         before = spec(then, begun.evaluate.features, "evaluate.metrics")
         if item.num is None and item.metric == before.metric:
             metrics[i] = then
-    return replace(run, evaluate=replace(run.evaluate, metrics=tuple(metrics)))
+    data = settled(run.data, getattr(begun.data, "holdout", 0))
+    return replace(run, data=data, evaluate=replace(run.evaluate, metrics=tuple(metrics)))
 
 
 def make_plan(
@@ -167,6 +171,7 @@ def _planned(
         features, run.data, train, test, root, device=device, watch=watch or unwatched
     )
     usual, available = usual_count(run, len(data)), most(train, test)
+    labelled = len(classes_told(run.model, data)[0]) > 0
     references: dict[int, Reference] = {}
     tasks: dict[str, Task] = {}
     resolved, lowered = [], []
@@ -180,7 +185,7 @@ def _planned(
             )
         metric = run.metrics.get(item.metric) or METRICS.get(item.metric)()
         try:
-            task, seconds = _task(metric, references[num])
+            task, seconds = _task(metric, references[num], labelled=labelled)
         except UsageError as error:
             raise UsageError(f"evaluate.metrics: {text}: {error}") from None
         tasks[task.blank.metric] = task
@@ -208,10 +213,10 @@ def _check_classifier(run: Run, train: ImageSet) -> None:
             raise UsageError(f"evaluate.metrics: {text}: a classifier is needed, and {why}")
 
 
-def _task(metric: Metric, reference: Reference) -> tuple[Task, float]:
+def _task(metric: Metric, reference: Reference, *, labelled: bool) -> tuple[Task, float]:
     """A metric made ready, and the seconds that it takes."""
-    if "labels" in metric.needs:
-        raise UsageError("it needs labelled fakes, and the generator makes none")
+    if "labels" in metric.needs and not labelled:
+        raise UsageError("it needs labelled fakes, and the generator makes none (model.labels)")
     floor = reference.floor(metric)
     return Task(metric, reference, reference.row(metric, Measured({}), floor.values)), floor.seconds
 
@@ -240,7 +245,8 @@ def _about(run: Run, tasks: Sequence[Task], lowered: Iterable[str]) -> str:
     when = f"every {every}"
     if every == "auto":
         when = f"after epochs, in under {100 * SHARE:.0f} % of the time"
-    split = "test images" if blank.split == "test" else "training images, one half"
+    named = {"test": "test images", "held out": "images held out"}
+    split = named.get(blank.split, "training images, one half")
     seen = ": ".join(filter(None, (extractor.name, extractor.note)))
     parts = [
         f"evaluates {', '.join(task.blank.metric for task in tasks)} {when}, against {blank.data} "

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from ganvas.batch import Latents
 from ganvas.classes import Classes
 from ganvas.config import Run
 from ganvas.config.length import Lengths
+from ganvas.data.holdout import settled
 from ganvas.data.loader import Loader
 from ganvas.data.prepare import load_images
 from ganvas.data.store import Store
@@ -92,6 +93,7 @@ def open_session(
     started = now()
     check_device(run, device)
     data = load_images(run.data, run.preprocess, "train", data_root)
+    run = replace(run, data=settled(run.data, data.held_out))
     lengths = Lengths.of(run, len(data))
     classes, about_classes = classes_told(run.model, data)
     state = new_state(run, data.shape, device, len(classes))
@@ -99,6 +101,8 @@ def open_session(
     plan = make_plan(run, data, data_root, device, reporter.say)
     run = plan.run
     about_data = {"images": len(data), "shape": data.shape, "sha256": fingerprint(data.images)}
+    if data.held_out:
+        about_data["held_out"] = data.held_out
     record = environment(device, state.players.precision, about_data)
     store = Store(data, device, with_labels=len(classes) > 0)
     logged = 0
@@ -108,8 +112,8 @@ def open_session(
         logged = _restore(state, folder, checkpoint, reporter)
     else:
         folder.create(run, record)
-    if about_classes:
-        reporter.say(about_classes)
+    for line in filter(None, (data.about, about_classes)):
+        reporter.say(line)
     for remark in data.remarks:
         reporter.warn(remark)
     images = lengths.images_at(state.step)

@@ -6,7 +6,8 @@ from collections.abc import Iterable
 from typing import Final
 
 METRICS: Final = (
-    "fd", "kd", "prdc", "classes", "parzen", "1nn", "1nn-labels", "duplicates", "memorisation"
+    "fd", "kd", "prdc", "classes", "parzen", "1nn", "1nn-labels", "agreement", "cas", "intra-fd",
+    "duplicates", "memorisation",
 )  # fmt: skip
 """Metrics by their short names."""
 
