@@ -11,8 +11,10 @@ import pytest
 import ganvas
 from ganvas import config
 from ganvas.config.fitting import RULED, Facts, Size, fitted, fitting_size
+from ganvas.data.datasets import Folder
 from ganvas.errors import UsageError
 from ganvas.images import write_png
+from ganvas.protocols import RawImages, Split
 
 
 def chosen(facts: Facts, **given: Any) -> dict[str, Any]:
@@ -110,6 +112,31 @@ def test_what_the_user_gives_wins(pictures: Path) -> None:
     assert not hasattr(other.model, "width")
 
 
+def test_pictures_are_read_once(pictures: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    read: list[str] = []
+    load = Folder.load
+
+    def counted(self: Folder, split: Split, root: Path | None) -> RawImages:
+        read.append(split)
+        return load(self, split, root)
+
+    monkeypatch.setattr(Folder, "load", counted)
+    monkeypatch.chdir(pictures.parent)
+    settings = {"model.width": 2, "model.dense": 4, "train.device": "cpu"}
+    ganvas.train(
+        data="mine", images=16, evaluate="none", settings=settings, outdir="run", progress=False
+    )
+    assert read == ["train"]
+
+
+def test_a_wrong_setting_is_said_before_they_are_read(pictures: Path) -> None:
+    (pictures / "broken.png").write_bytes(b"no picture")
+    with pytest.raises(UsageError, match=r"optim.generator.learning_rate"):
+        ganvas.resolve(data=pictures, learning_rate=-1.0)
+    with pytest.raises(UsageError, match="broken"):
+        ganvas.resolve(data=pictures)
+
+
 def test_a_written_run_is_not_fitted_again(pictures: Path, tmp_path: Path) -> None:
     run = ganvas.resolve(data=pictures)
     text = config.save(run)
@@ -131,6 +158,9 @@ def test_a_recipe_of_ones_own_keeps_what_it_says(pictures: Path, tmp_path: Path)
     assert run.train.batch_size == 3
     assert run.output.grid == (8, 8)
     assert str(run.train.length) == "150000 images"
+    file.write_text('extends = "modern"\nfitted = ["train.batch_size"]\n', encoding="utf-8")
+    assert ganvas.resolve(file, data=pictures).train.batch_size == 8
+    assert str(ganvas.resolve(file, data=pictures).train.length) == "300000 images"
     file.write_text('extends = "modern"\nfitted = ["train.seed"]\n', encoding="utf-8")
     with pytest.raises(UsageError, match=r"fitted: no rule for 'train.seed'"):
         ganvas.resolve(file)

@@ -18,11 +18,11 @@ from ganvas.registry import DATASETS
 
 def read_facts(
     dataset: Dataset, preprocess: Preprocess, root: Path | None = None, *, fetch: bool = True
-) -> Facts:
-    """Facts of the train split.
+) -> tuple[Facts, RawImages | None]:
+    """Facts of the train split, and its images as they were read for that, before preprocessing.
 
     Without `fetch` nothing is downloaded: of a published data set whose files are not there it is
-    told what is known without them, which leaves out the classes.
+    told what is known without them, which leaves out the classes, and there are no images.
 
     Raises:
         UsageError: the data is wrong.
@@ -30,10 +30,11 @@ def read_facts(
     """
     if not fetch and dataset.known is not None and would_be_fetched(dataset, root):
         count, (_, height, width) = dataset.known
-        return Facts(count, {(height, width): count})
+        return Facts(count, {(height, width): count}), None
     raw = dataset.load("train", root)
     labels = None if raw.labels is None else raw.labels[: preprocess.first]
-    return facts_of(replace(raw, images=raw.images[: preprocess.first], labels=labels))
+    seen = replace(raw, images=raw.images[: preprocess.first], labels=labels)
+    return facts_of(seen), raw
 
 
 def would_be_fetched(dataset: Dataset, root: Path | None) -> bool:

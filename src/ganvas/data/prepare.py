@@ -33,7 +33,12 @@ def load_images(
             differ in size or channels where `preprocess` does not say what they should become.
         RunError: a file is nowhere to be found and cannot be downloaded.
     """
-    raw = apply(dataset.load(split, root), preprocess)
+    return prepared(dataset.load(split, root), preprocess)
+
+
+def prepared(raw: RawImages, preprocess: Preprocess) -> ImageSet:
+    """Images that are loaded already, as `load_images` gives them; UsageError as there."""
+    raw = apply(raw, preprocess)
     assert isinstance(raw.images, np.ndarray)
     return ImageSet(
         raw.images,

@@ -129,9 +129,10 @@ class Reference:
                 return some(test, left[:num])
         return some(train, rows[self._order(len(rows), "floor")[:num]])
 
-    @property
-    def _seen(self) -> str:
+    def _seen(self, metric: Metric) -> str:
         """Which of the images drawn the extractor's net was trained on, in words."""
+        if not uses(metric.needs):
+            return ""
         learnt, spares, num = self.extractor.learnt, self.extractor.spares, self.num
         if self.test is None:
             reference, floor = learnt == "train", learnt == "train" and not spares
@@ -141,6 +142,8 @@ class Reference:
             fresh = int(spared(len(self.train), has_test=True).sum()) if spares else 0
             enough = max(fresh, len(self.test) - num) >= num
             reference, floor = learnt == "test", learnt == "train" and not enough
+        if metric.floor == "reference":
+            floor = reference
         seen = [word for word, is_seen in (("reference", reference), ("floor", floor)) if is_seen]
         return f"its net was trained on the images of the {' and the '.join(seen)}" if seen else ""
 
@@ -261,7 +264,6 @@ class Reference:
     def blank(self, metric: Metric, reason: str = "") -> Row:
         """A row without numbers, and why there are none if it stays so."""
         extractor = self._extractor_of(metric)
-        seen = self._seen if uses(metric.needs) else ""
         name = METRICS.name_of(metric)
         shown = metric.in_inception if extractor.is_inception and metric.in_inception else name
         return Row(
@@ -279,7 +281,7 @@ class Reference:
             extractor=extractor.name,
             extractor_sha256=extractor.sha256,
             extractor_accuracy=extractor.accuracy,
-            note="; ".join(filter(None, (extractor.note, seen))),
+            note="; ".join(filter(None, (extractor.note, self._seen(metric)))),
             resize=self._resizing(metric),
             seed=self.seed,
             num_train=len(self.trained_on),

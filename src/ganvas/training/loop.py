@@ -13,6 +13,7 @@ from ganvas.config import Run
 from ganvas.errors import RunError
 from ganvas.metrics.rows import Row
 from ganvas.notebook import html, picture_at
+from ganvas.pixels import ImageSet
 from ganvas.rundir import RunFolder
 from ganvas.schedules import Progress
 from ganvas.training import records
@@ -87,8 +88,9 @@ def fit(
     resume: bool = False,
     checkpoint: Path | None = None,
     hooks: Hooks | None = None,
+    data: ImageSet | None = None,
 ) -> Trained:
-    """Train `run` in `folder`.
+    """Train `run` in `folder`, on `data` if its images have been loaded already.
 
     With `resume` go on with the run in there: from `checkpoint`, or from its newest one, or from
     the start if it was stopped before the first.
@@ -103,7 +105,9 @@ def fit(
     device = device_of(run.train.device)
     with tuned_process(device), own_randomness(device):
         try:
-            session = open_session(run, folder, reporter, device, data_root, resume, checkpoint)
+            session = open_session(
+                run, folder, reporter, device, data_root, resume, checkpoint, data
+            )
             try:
                 return _train(session, _ending(session, hooks, begun), reporter, hooks)
             except BaseException:

@@ -88,11 +88,13 @@ def open_session(
     data_root: Path | None,
     resume: bool,
     checkpoint: Path | None,
+    data: ImageSet | None = None,
 ) -> Session:
-    """Load the data, build the nets, and make or reopen the run folder."""
+    """Load the data where it is not given, build the nets, and make or reopen the run folder."""
     started = now()
     check_device(run, device)
-    data = load_images(run.data, run.preprocess, "train", data_root)
+    if data is None:
+        data = load_images(run.data, run.preprocess, "train", data_root)
     run = replace(run, data=settled(run.data, data.held_out))
     lengths = Lengths.of(run, len(data))
     classes, about_classes = classes_told(run.model, data)

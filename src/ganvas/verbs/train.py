@@ -11,13 +11,15 @@ from ganvas.errors import UsageError, printable
 from ganvas.files import is_utf8
 from ganvas.verbs import completion
 from ganvas.verbs.imports import Imports, import_given, with_components
+from ganvas.verbs.lengthening import lengthened, said
 from ganvas.verbs.signatures import DataRoot, verb
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from ganvas.config import Recipe, Run, Tables
+    from ganvas.config import Recipe, Run
     from ganvas.config.fitting import Choice
+    from ganvas.protocols import RawImages
     from ganvas.rundir import RunFolder
     from ganvas.training.loop import Trained
 
@@ -106,7 +108,10 @@ class Options(TypedDict, total=False):
     ]
     imports: Imports
     resume: Annotated[
-        Path | str | None, Option(help="Go on with a run folder, or from one of its checkpoints.")
+        Path | str | None,
+        Option(
+            help="Go on with a run folder, or from one of its checkpoints; with a length, so long."
+        ),
     ]
 
 
@@ -146,15 +151,16 @@ def train(
         RunError: the run failed on the way; its checkpoints are intact.
     """
     root = Path(data_root) if data_root else None
-    run, choices = _resolved(recipe, options, root, fetch=True)
+    run, choices, raw = _resolved(recipe, options, root, fetch=True)
     resume = options.get("resume")
     if resume is not None:
         folder, checkpoint = _resumable(Path(resume))
-        run = _resumed(run, folder, outdir)
+        run = _resumed(run, folder, checkpoint, outdir)
 
     from rich.console import Console
 
     from ganvas import config
+    from ganvas.data.prepare import prepared
     from ganvas.rundir import RunFolder, claim
     from ganvas.training.loop import fit
     from ganvas.training.progress import Live, Silent
@@ -166,9 +172,15 @@ def train(
     if choices:
         reporter.say(f"fitted to the images, see config.toml: {', '.join(map(str, choices))}")
     if resume is None:
+        data = None if raw is None else prepared(raw, run.preprocess)
+        del raw  # which may be large pictures
         with RunFolder(Path(outdir)).locked() if outdir else claim(run.recipe) as folder:
-            return fit(run, folder, reporter, root)
+            return fit(run, folder, reporter, root, data=data)
     with folder.locked():
+        begun = config.load(folder.config)
+        if begun.train.length != run.train.length:
+            folder.rewrite_config(run)
+            reporter.say(said(begun, run))
         return fit(run, folder, reporter, root, resume=True, checkpoint=checkpoint)
 
 
@@ -189,8 +201,9 @@ def resolve(
 
 def _resolved(
     recipe: "str | Path | Run | None", options: Options, root: Path | None, *, fetch: bool
-) -> "tuple[Run, list[Choice]]":
-    """The settings, and those of them that were fitted to the images."""
+) -> "tuple[Run, list[Choice], RawImages | None]":
+    """The settings, those of them that were fitted to the images, and the images if they were
+    read for that."""
     from ganvas import config
 
     changes = list(_changes(options))
@@ -202,7 +215,7 @@ def _resolved(
             raise UsageError(
                 f"{given[0]}: found with a Run, which has every setting; give it to ganvas.resolve"
             )
-        return recipe, []
+        return recipe, [], None
     if recipe is None and resume is not None:
         recipe = _resumable(Path(resume))[0].config
     imports = import_given(options.get("imports"))
@@ -220,16 +233,18 @@ def _resolved(
         tables["preprocess"] = whole
     tables = config.override(tables, changes)
 
-    def build() -> "tuple[Run, list[Choice]]":
-        choices = _fitted(found, tables, [key for key, _ in changes], root, fetch)
+    def build() -> "tuple[Run, list[Choice], RawImages | None]":
+        run = config.build(tables)  # so that a wrong setting is said before images are read
+        choices, raw = _fitted(found, run, [key for key, _ in changes], root, fetch)
         chosen = config.override(tables, [(choice.setting, choice.value) for choice in choices])
         before, after = dict(config.leaves(found.tables)), dict(config.leaves(chosen))
         reasons = {k: r for k, r in found.reasons.items() if k in after and after[k] == before[k]}
         reasons |= {choice.setting: choice.reason for choice in choices}
-        return replace(config.build(chosen), reasons=reasons), choices
+        run = config.build(chosen) if choices else run
+        return replace(run, reasons=reasons), choices, raw
 
     is_file = str(recipe).endswith(".toml")
-    run, choices = with_components(Path(str(recipe)), build) if is_file else build()
+    run, choices, raw = with_components(Path(str(recipe)), build) if is_file else build()
 
     from ganvas.training.plan import asked
 
@@ -237,13 +252,14 @@ def _resolved(
         raise UsageError(
             f"--every: found '{options['every']}' where nothing is evaluated; give --evaluate too"
         )
-    return run, choices
+    return run, choices, raw
 
 
 def _fitted(
-    recipe: "Recipe", tables: "Tables", changed: Sequence[str], root: Path | None, fetch: bool
-) -> "list[Choice]":
-    """What the images decide of a recipe with changes: settings that nobody gave."""
+    recipe: "Recipe", run: "Run", changed: Sequence[str], root: Path | None, fetch: bool
+) -> "tuple[list[Choice], RawImages | None]":
+    """What the images decide of a run by a recipe with changes: settings that nobody gave. And
+    the images, if they were read for that."""
     renamed = {key.removesuffix("name") for key in changed if key.endswith(".name")}
     touched = {f"{key.rpartition('.')[0]}.name" for key in changed}
     open_ = [
@@ -254,17 +270,15 @@ def _fitted(
         and key not in touched  # settings were given of the component that there is
     ]
     if not open_:
-        return []
+        return [], None
 
     from ganvas import config
     from ganvas.config.fitting import fitted
     from ganvas.data.facts import read_facts
 
-    dataset = config.component("data", tables["data"])
-    preprocess = config.component("preprocess", tables.get("preprocess", {}))
-    facts = read_facts(dataset, preprocess, root, fetch=fetch)
-    given = {key: value for key, value in config.leaves(tables) if key not in open_}
-    return fitted(facts, open_, given)
+    facts, raw = read_facts(run.data, run.preprocess, root, fetch=fetch)
+    given = {k: value for k, value in config.leaves(config.to_tables(run)) if k not in open_}
+    return fitted(facts, open_, given), raw
 
 
 def dry_run(
@@ -284,7 +298,7 @@ def dry_run(
     root = Path(data_root) if data_root else None
     run = resolve(recipe, data_root=root, **options)
     if (resume := options.get("resume")) is not None:
-        run = _resumed(run, _resumable(Path(resume))[0], outdir)
+        run = _resumed(run, *_resumable(Path(resume)), outdir)
         outdir = None
     return run, check(run, root, Path(outdir) if outdir else None)
 
@@ -351,8 +365,10 @@ def _resumable(what: Path) -> tuple["RunFolder", Path | None]:
     return folder, what if is_checkpoint else None
 
 
-def _resumed(run: "Run", folder: "RunFolder", outdir: str | Path | None) -> "Run":
-    """The run that goes on: in its own folder, with its own settings."""
+def _resumed(
+    run: "Run", folder: "RunFolder", checkpoint: Path | None, outdir: str | Path | None
+) -> "Run":
+    """The run that goes on: in its own folder, with its own settings, but maybe for longer."""
     from ganvas import config
     from ganvas.training.plan import as_begun
 
@@ -362,9 +378,12 @@ def _resumed(run: "Run", folder: "RunFolder", outdir: str | Path | None) -> "Run
         )
     begun = config.load(folder.config)
     run = as_begun(run, begun)
-    if changes := config.diff(begun, run):
+    alike = replace(run, train=replace(run.train, length=begun.train.length))
+    if changes := config.diff(begun, alike):
         raise UsageError(
             f"--resume: the settings are not those of '{folder.path}': {'; '.join(changes)}; "
             "resume without them, or start a new run"
         )
+    if begun.train.length != run.train.length:
+        return lengthened(begun, run, folder, checkpoint)
     return run

@@ -20,8 +20,9 @@ from ganvas.metrics import cache
 from ganvas.metrics.extractors import classifier_net, taught
 from ganvas.metrics.extractors.extractor import Extractor, Watch, unwatched
 from ganvas.metrics.extractors.spared import spared
+from ganvas.metrics.extractors.stacked import is_stacked, of_stacks, single
 from ganvas.pixels import ImageSet, fingerprint
-from ganvas.registry import CHECKED, DATASETS, EXTRACTORS
+from ganvas.registry import CHECKED, EXTRACTORS
 from ganvas.seeds import stream
 
 TESTED: Final = 2_000
@@ -48,7 +49,8 @@ class ClassifierFeatures:
     ) -> Extractor:
         """Raises UsageError where there are no labels, one class or too few images."""
         if folder := bundled(dataset):
-            return _read(folder, dataset)
+            found = _read(folder, dataset)
+            return of_stacks(found) if is_stacked(dataset) else found
         if lack := lacking(train):
             raise UsageError(f"--features classifier: the training images have {lack}")
         return _trained(train, test, watch)
@@ -86,7 +88,7 @@ def bundled(dataset: object) -> Traversable | None:
 
     Those change which images there are and their size, not what they show.
     """
-    name = f"classifier-{DATASETS.name_of(dataset)}"
+    name = f"classifier-{single(dataset)}"
     folder = resources.files("ganvas") / "pretrained" / name
     return folder if (folder / "card.json").is_file() else None
 
