@@ -83,6 +83,21 @@ def test_a_checkpoints_generator_is_the_saved_one_of_that_step(studio: Any) -> N
     assert np.abs(newest.astype(int) - other).max() > 1
 
 
+def test_raw_and_averaged_weights_of_a_checkpoint(train_tiny: Any, tmp_path: Path) -> None:
+    quick = {"optim.generator.learning_rate": 0.02}
+    train_tiny(tmp_path / "a", **quick, **{"ema.half_life": 10_000})
+    client = client_of(tmp_path)
+    which = client.get("api/runs/a").json()["generators"][-1]["which"]
+    at = f"api/generators/a?which={which}"
+    assert client.get(at).json()["averaged"]
+    saved, averaged, raw = (
+        np.frombuffer(client.get(f"api/generators/a/samples.bin?num=4&{one}").content, np.uint8)
+        for one in ("which=newest", f"which={which}", f"which={which}&raw=1")
+    )
+    assert np.abs(saved.astype(int) - averaged).max() <= 1
+    assert np.abs(saved.astype(int) - raw).max() > 1
+
+
 def test_a_way_through_points_begins_at_the_first(studio: Any) -> None:
     z = studio.get("api/generators/tiny/latents?num=2").json()["z"]
     answer = studio.post("api/generators/tiny/way.gif", json={"z": z, "frames": 6})

@@ -210,6 +210,13 @@ def test_one_slider_moves_sheets_curves_and_numbers(
     slider.press("ArrowLeft")
     until(page, f"document.querySelector('.sheet').src.endsWith('{drawn[-2]}')")
     assert page.locator(".numbers tbody tr").count() == 1
+    page.locator("#main").focus()
+    page.keyboard.press("Home")
+    assert slider.input_value() == "0"
+    page.keyboard.press("ArrowRight")
+    assert slider.input_value() == "1"
+    page.keyboard.press("End")
+    assert slider.input_value() == slider.get_attribute("max")
 
 
 def test_numbers_are_those_of_the_sliders_place(opened: Callable[..., Page]) -> None:

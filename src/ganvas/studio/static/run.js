@@ -64,6 +64,7 @@ class RunPage {
       section("Numbers", this.numbers), this.rest, this.scrubber.node);
     this.draw();
     this.drawRest();
+    this.scrubber.listen();
     this.end = listen((news) => this.hear(news));
     this.clock = setInterval(() => this.drawHead(), 10000);
   }
@@ -71,7 +72,7 @@ class RunPage {
   leave() {
     this.end();
     clearInterval(this.clock);
-    this.scrubber.stop();
+    this.scrubber.forget();
     for (const chart of this.charts.values()) chart.remove();
   }
 

@@ -64,12 +64,13 @@ class SideBySide {
     this.scrubber.set(this.frames());
     this.drawLatents();
     this.compare();
+    this.scrubber.listen();
     this.end = listen((news) => this.hear(news));
   }
 
   leave() {
     this.end();
-    this.scrubber.stop();
+    this.scrubber.forget();
     for (const chart of this.charts.values()) chart.remove();
   }
 
@@ -102,7 +103,7 @@ class SideBySide {
       const others = this.ids.filter((id) => id !== run.id);
       const less = `#/compare?${others.map((id) => `run=${encodeURIComponent(id)}`).join("&")}`;
       return el("figure", { class: "picture" },
-        el("figcaption", {}, swatch, el("h3", {}, el("a", { href: `#/run/${encodeURIComponent(run.id)}` }, run.detail.summary.name)),
+        el("figcaption", {}, el("h3", {}, swatch, el("a", { href: `#/run/${encodeURIComponent(run.id)}` }, run.detail.summary.name)),
           stateChip(run.detail.summary), others.length ? el("a", { class: "less", href: less, "aria-label": `Without ${run.detail.summary.name}` }, "×") : null, run.note),
         run.detail.sheets.length ? run.picture : el("p", { class: "quiet" }, "No sheet yet."));
     }));
