@@ -304,7 +304,7 @@ def test_the_playground_draws_what_the_generator_draws(
 
 def test_sliders_walks_and_pinned_points(opened: Callable[..., Page]) -> None:
     page = opened("#/play/tiny")
-    until(page, "document.querySelector('.one').width === 8")
+    until(page, "document.querySelector('.one')?.width === 8")
     before = pixels_of(page, ".one")
     page.locator(".sliders input").first.fill("0.9")
     page.wait_for_timeout(300)

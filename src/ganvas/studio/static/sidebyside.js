@@ -28,7 +28,7 @@ class SideBySide {
   constructor(ids, runs) {
     this.ids = ids;
     this.runs = runs;
-    this.view = { axis: "images", weight: 0.8, log: false, ...remembered("view", {}) };
+    this.view = { axis: "images", weight: 0.8, log: false, calm: true, ...remembered("view", {}) };
     this.charts = new Map();
     this.time = null;
     this.scrubber = new Scrubber((frame) => this.moveTo(frame));
@@ -54,7 +54,7 @@ class SideBySide {
       this.cards,
       section("Curves", el("div", { class: "bar small" },
         labelled("Over", choice(Object.entries(AXES), this.view.axis, set("axis"))),
-        labelled("Smooth", weight), toggle("Log scale", this.view.log, set("log"))), this.curves),
+        labelled("Smooth", weight), toggle("Log scale", this.view.log, set("log")), toggle("Ignore outliers", this.view.calm, set("calm"))), this.curves),
       section("Numbers, as ganvas compare has them", this.numbers),
       section("What differs", this.differences()),
       section("The same seed", el("p", { class: "quiet" }, "Each run's newest generator, drawn from one seed."), this.latents),
