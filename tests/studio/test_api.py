@@ -133,6 +133,32 @@ def test_a_saved_generator_by_itself(runs: Path, tmp_path: Path) -> None:
     assert alone.get("api/generators/given~mine/samples.png?num=2").status_code == 200
 
 
+def test_classes_and_truncation(labelled_generator: Path, tmp_path: Path) -> None:
+    shutil.copytree(labelled_generator, tmp_path / "a")
+    client, generator = client_of(tmp_path), load(tmp_path / "a")
+
+    def drawn(answer: Any) -> Any:
+        assert answer.status_code == 200, answer.text
+        n, c, h, w = map(int, answer.headers["x-shape"].split(","))
+        return np.frombuffer(answer.content, np.uint8).reshape(n, h, w, c).transpose(0, 3, 1, 2)
+
+    at = "api/generators/a"
+    assert client.get(at).json()["classes"] == list(generator.classes)
+    for given in ("T-shirt/top", "Dress", "dress", "3"):
+        found = drawn(client.get(f"{at}/samples.bin", params={"num": 3, "class": given}))
+        assert np.array_equal(found, generator.sample(3, labels=given))
+    found = drawn(client.get(f"{at}/samples.bin?num=3&truncation=0.5"))
+    assert np.array_equal(found, generator.sample(3, truncation=0.5))
+    latents = client.get(f"{at}/latents?num=3").json()
+    assert latents["classes"] == generator.labelled(3).labels.tolist()
+    found = drawn(client.post(f"{at}/draw", json=latents))
+    assert np.abs(found.astype(int) - generator.sample(3)).max() <= 1
+    archive = np.load(io.BytesIO(client.get(f"{at}/samples.npz?num=3").content))
+    assert archive["labels"].tolist() == latents["classes"]
+    assert client.get(f"{at}/samples.png?class=Hat").status_code == 400
+    assert client.post(f"{at}/draw", json=latents | {"classes": [9, 9, 9]}).status_code == 400
+
+
 def test_a_pretrained_generator(studio: Any) -> None:
     found = studio.get("api/generators").json()["generators"]
     name = next(one for one in found if one["kind"] == "pretrained")["name"]
