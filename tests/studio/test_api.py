@@ -257,6 +257,7 @@ def test_the_description_of_the_api_names_every_address(runs: Path) -> None:
 
     from ganvas.studio.api import Api
     from ganvas.studio.library import Library
+    from ganvas.studio.live import Hub
 
     text = (resources.files("ganvas.studio") / "static/openapi.json").read_text()
     described = {
@@ -264,7 +265,7 @@ def test_the_description_of_the_api_names_every_address(runs: Path) -> None:
     }
     routes = {
         (route.path.replace("{file:path}", "{file}"), method)
-        for route in Api(Library(runs)).routes()
+        for route in Api(Hub(Library(runs))).routes()
         for method in (route.methods or ()) - {"HEAD"}
     }
     assert described == routes
