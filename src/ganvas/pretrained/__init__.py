@@ -1,6 +1,6 @@
-"""What comes trained: generators of the package by their recipes' names, the hub's by hf:OWNER/NAME.
+"""What comes trained: generators of the package by their recipes' names, others by hf:OWNER/NAME.
 
-A generator of the package lies in `generator-NAME`, as a saved one does; they are made by
+One of the package lies in `generator-NAME`, as a saved one does; they are made by
 `benchmarks/reproduce.py package`.
 """
 
