@@ -41,7 +41,7 @@ from ganvas.images import to_float
 from ganvas.metrics.extractors import classifier_net as cn
 from ganvas.metrics.extractors import taught
 from ganvas.metrics.extractors.choice import choose
-from ganvas.metrics.extractors.learned import TRAINING, clustered, histograms
+from ganvas.metrics.extractors.learned import clustered, histograms
 from ganvas.metrics.frechet import FrechetDistance
 from ganvas.metrics.metric import Views
 from ganvas.pixels import ImageSet, Pixels
@@ -140,7 +140,7 @@ def contrast(train: ImageSet) -> Features:
     net = cn.untrained(train.shape, 2, 0).train()
     rng = torch.Generator().manual_seed(0)
     pixels = torch.from_numpy(train.images)
-    cn.whiten(net.whitening, cn.augmented(to_float(pixels[:2000], -1.0, 1.0), TRAINING, rng))
+    cn.whiten(net.whitening, cn.augmented(to_float(pixels[:2000], -1.0, 1.0), taught.TRAINING, rng))
     torch.manual_seed(0)
     head = nn.Sequential(nn.Linear(128, 128), nn.BatchNorm1d(128), nn.ReLU(), nn.Linear(128, 128))
     weights = [value for value in net.stages.parameters() if value.requires_grad]
@@ -150,7 +150,7 @@ def contrast(train: ImageSet) -> Features:
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 4e-3, total_steps=steps)
     for _ in range(steps):
         batch = to_float(pixels[torch.randint(len(pixels), (half,), generator=rng)], -1.0, 1.0)
-        views = torch.cat([cn.augmented(batch, TRAINING, rng) for _ in range(2)])
+        views = torch.cat([cn.augmented(batch, taught.TRAINING, rng) for _ in range(2)])
         found = head(net.features(views.contiguous(memory_format=torch.channels_last)))
         alike = F.normalize(found) @ F.normalize(found).T / 0.2
         alike.fill_diagonal_(-1e9)
@@ -207,7 +207,7 @@ CANDIDATES: Final[dict[str, Candidate]] = {
 def _fitted(images: Pixels, labels: np.ndarray) -> Features:
     num = int(labels.max()) + 1
     shown = taught.SHOWN
-    return cn.fit(images, labels, num, images_shown=shown, training=TRAINING).features
+    return cn.fit(images, labels, num, images_shown=shown, training=taught.TRAINING).features
 
 
 def _opened(extractor: str, train: ImageSet, dataset: str = "mnist") -> Features:

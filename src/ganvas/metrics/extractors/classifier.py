@@ -138,13 +138,14 @@ def _trained(train: ImageSet, test: ImageSet | None, watch: Watch) -> Extractor:
             known.labels,
             train.num_classes,
             images_shown=taught.shown(len(known)),
+            training=taught.TRAINING,
             watch=watch,
         )
         content = classifier_net.to_bytes(net)
         card: dict[str, Any] = {
             "shape": known.shape,
             "classes": list(map(str, range(train.num_classes))),
-            "widths": classifier_net.ClassifierTraining.widths,
+            "widths": taught.TRAINING.widths,
             "sha256": cache.sha256(content),
             "num_train": len(known),
             "num_test": min(TESTED, len(others)),

@@ -32,7 +32,6 @@ BINS: Final = 9
 """Directions that a histogram counts, over half a turn."""
 FEWEST: Final = 40
 """Least training images to learn from."""
-TRAINING: Final = classifier_net.ClassifierTraining(blur=1.0, noise=0.05)
 
 
 @EXTRACTORS.register("learned")
@@ -71,7 +70,7 @@ class LearnedFeatures:
                 kinds,
                 int(kinds.max()) + 1,
                 images_shown=taught.shown(len(images)),
-                training=TRAINING,
+                training=taught.TRAINING,
                 watch=watch,
             )
             content = classifier_net.to_bytes(net)

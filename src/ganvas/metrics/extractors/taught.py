@@ -9,7 +9,7 @@ from typing import Any, Final
 import numpy as np
 
 from ganvas.metrics import cache
-from ganvas.metrics.extractors.classifier_net import SMALLEST
+from ganvas.metrics.extractors.classifier_net import SMALLEST, ClassifierTraining
 from ganvas.metrics.extractors.extractor import in_shape
 from ganvas.metrics.extractors.spared import spared
 from ganvas.pixels import ImageSet, Shape
@@ -21,6 +21,8 @@ SHOWN: Final = 12_000
 """Images shown in training, so that it takes some 15 seconds on one processor core,"""
 PASSES: Final = 60
 """and at most so many times each."""
+TRAINING: Final = ClassifierTraining(blur=1.0, noise=0.05)
+"""Also blurred and noisy: a net that never saw that takes a little of it for another thing."""
 
 
 def shape_for(shape: Shape) -> Shape:
