@@ -106,7 +106,7 @@ def open_session(
     state = new_state(run, data.shape, device, len(classes))
     check_last_batch(run, lengths, (state.players.G, state.players.D))
     taken = [] if begin_with is None else start_from(begin_with, run.model, state, classes)
-    plan = make_plan(run, data, data_root, device)
+    plan = make_plan(run, data, data_root, device, reporter.say)
     run = plan.run
     about_data = {"images": len(data), "shape": data.shape, "sha256": fingerprint(data.images)}
     if data.held_out:
