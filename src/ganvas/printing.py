@@ -118,6 +118,7 @@ def metrics(rows: list[Row], as_json: bool) -> None:
 def _measured(what: str, rows: Sequence[Row]) -> None:
     """A table of values, and what they were measured with."""
     from ganvas.metrics.words import verdict  # here, because it imports torch
+    from ganvas.registry import METRICS
 
     lines = []
     for row in rows:
@@ -148,6 +149,11 @@ def _measured(what: str, rows: Sequence[Row]) -> None:
         parts = [f"{accuracy:.2%} accurate" if accuracy is not None else "", row.note]
         parts += [f"resize: {row.resize}", f"SHA-256 {row.extractor_sha256[:12]}"]
         say(f"features {name}: {', '.join(part for part in parts if part)}")
+    for row in rows:
+        for name, settings in row.settings.items():
+            rules = METRICS.get(name).rules if name in METRICS else ()
+            if rules:
+                say(f"{row.metric}: {', '.join(f'{rule} {settings[rule]}' for rule in rules)}")
     for row in rows:
         if row.picture:
             say(f"wrote {row.picture}")

@@ -31,6 +31,7 @@ def test_list_without_data() -> None:
         "fashion-mnist": "missing",
         "mnist": "missing",
         "mnist-classes": "missing",
+        "stacked-mnist": "missing",
     }
     mnist = listing("mnist", None)
     assert mnist.num_images == 70_000 and mnist.path is None and len(mnist.missing) == 4

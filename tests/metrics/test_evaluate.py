@@ -79,6 +79,7 @@ def labelled(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
         ("prdc", "coverage", 1),
         ("classes", "kl", 0),
         ("classes", "classes_hit", 10),
+        ("modes", "modes", 10),
         ("1nn", "accuracy", 0),  # each image's nearest is its copy in the other set
         ("1nn-labels", "error", 0),
         ("intra-fd", "mean", 0),
