@@ -110,9 +110,8 @@ def test_a_train_command_has_settings_that_exist(
         for name in ("a", "b"):
             Image.new("L", (8, 8)).save(tmp_path / "pictures" / f"{name}.png")
         options["data"] = "pictures"
-    given = {
-        k: v for k, v in options.items() if k not in ("outdir", "data_root", "dry_run", "as_json")
-    }
+    others = ("outdir", "begin_with", "data_root", "dry_run", "as_json")
+    given = {k: v for k, v in options.items() if k not in others}
     ganvas.resolve(**given | {"settings": given["settings"] or []})
 
 
