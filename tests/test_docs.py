@@ -92,7 +92,8 @@ def test_a_command_parses(page: str, line: str) -> None:
     known += SOURCES  # for `ganvas data fetch`
     known += [f"pretrained.{name}" for name in pretrained.names()]
     for name in named:
-        assert name is None or name.endswith(".toml") or "/" in name or name in known
+        found = name is None or name.endswith(".toml") or "/" in name or name in known
+        assert found or registry.is_metric(name)  # with a number of images, as fd10k
 
 
 @pytest.mark.parametrize(

@@ -241,7 +241,14 @@ def _resolved(
     tables = config.override(tables, changes)
 
     def build() -> "tuple[Run, list[Choice], RawImages | None]":
+        from ganvas.training.plan import asked
+
         run = config.build(tables)  # so that a wrong setting is said before images are read
+        if not asked(run.evaluate) and options.get("every") is not None:
+            raise UsageError(
+                f"--every: found '{options['every']}' where nothing is evaluated; give --evaluate "
+                "too"
+            )
         choices, raw = _fitted(found, run, [key for key, _ in changes], root, fetch)
         chosen = config.override(tables, [(choice.setting, choice.value) for choice in choices])
         before, after = dict(config.leaves(found.tables)), dict(config.leaves(chosen))
@@ -251,15 +258,7 @@ def _resolved(
         return replace(run, reasons=reasons), choices, raw
 
     is_file = str(recipe).endswith(".toml")
-    run, choices, raw = with_components(Path(str(recipe)), build) if is_file else build()
-
-    from ganvas.training.plan import asked
-
-    if not asked(run.evaluate) and options.get("every") is not None:
-        raise UsageError(
-            f"--every: found '{options['every']}' where nothing is evaluated; give --evaluate too"
-        )
-    return run, choices, raw
+    return with_components(Path(str(recipe)), build) if is_file else build()
 
 
 def _fitted(
