@@ -77,6 +77,8 @@ def test_better_has_a_direction(better: Any, values: list[float], order: list[in
         ("prdc10,fd10", "", ("prdc10", "precision", "higher")),
         ("prdc10,fd10", "fd", ("fd10", "distance", "lower")),
         ("fd10,prdc10", "prdc.coverage", ("prdc10", "coverage", "higher")),
+        ("fd10,frechet20", "frechet.distance", ("fd10", "distance", "lower")),
+        ("fd10,frechet20", "fd20.distance", ("fd20", "distance", "lower")),
         ("1nn10", "", ("1nn10", "accuracy", "half")),
         ("kd", "", ("kd32", "distance", "lower")),
         ("fd500,fd9000", "", ("fd32", "distance", "lower")),
