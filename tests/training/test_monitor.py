@@ -12,7 +12,6 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-import platformdirs
 import pytest
 import torch
 from safetensors.torch import load_file
@@ -33,21 +32,10 @@ from ganvas.training.plan import Criterion, Plan
 
 Train = Callable[..., Any]
 
-
-@pytest.fixture(autouse=True, scope="module")
-def cache(tmp_path_factory: pytest.TempPathFactory) -> Any:
-    folder = tmp_path_factory.mktemp("cache")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(platformdirs, "user_cache_dir", lambda app: str(folder))
-        yield folder
+pytestmark = pytest.mark.usefixtures("own_cache", "plain_plots")
 
 
-@pytest.fixture(autouse=True)
-def plain_plots(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(loop, "plot_losses", lambda path, title, lines: path.write_text(title))
-
-
-def measuring(metrics: str = "fd", every: str = "3 steps", **others: Any) -> dict[str, Any]:
+def measuring(metrics: str = "kd", every: str = "3 steps", **others: Any) -> dict[str, Any]:
     return {"evaluate.metrics": metrics, "evaluate.every": every, **others}
 
 
@@ -238,7 +226,7 @@ def stop_after(patch: pytest.MonkeyPatch, step: int) -> None:
 def test_wherever_it_stops_the_evaluations_go_on_as_if_nothing_had_been(
     stops: list[int], train_tiny: Train, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    changes = measuring("fd20,kd20", **{"output.checkpoint": "5 steps"})
+    changes = measuring("fd20,kd32", **{"output.checkpoint": "5 steps"})
     whole = train_tiny(tmp_path / "whole", **changes)
     folder, spent = tmp_path / "cut", 0.0
     for step in stops:
@@ -339,11 +327,11 @@ def test_a_lost_best_generator_comes_back_from_its_checkpoint(
 def test_rows_of_another_protocol_are_kept_and_count_for_nothing(
     train_tiny: Train, tmp_path: Path
 ) -> None:
-    trained = train_tiny(tmp_path / "run", **measuring("fd20"))
+    trained = train_tiny(tmp_path / "run", **measuring("kd32"))
     folder = RunFolder(tmp_path / "run")
-    (row,) = ganvas.evaluate(tmp_path / "run", metrics="fd", num=20, split="train", seed=1)
+    (row,) = ganvas.evaluate(tmp_path / "run", metrics="kd", num=32, split="train", seed=1)
     other = row.as_json() | {"values": {"distance": -1.0}}
-    folder.append_metrics([other, {"metric": "fd20", "mine": True}, {"note": 1}])
+    folder.append_metrics([other, {"metric": "kd32", "mine": True}, {"note": 1}])
     with folder.metrics.open("a") as file:
         file.write("mine\n")
     before = folder.metrics.read_bytes()

@@ -30,6 +30,7 @@ class Telling:
         self._session, self._ending, self._reporter = session, ending, reporter
         self._first_step = session.state.step
         self._told = self._shown = self._now = -math.inf
+        self._warned = False
 
     def begin(self, now: float, finished: bool) -> None:
         """Say what is trained, or that it is `finished` already."""
@@ -58,6 +59,11 @@ class Telling:
         """Show a line, behind a forecast where it is the first."""
         if (fits := self._ending.forecast()) is not None:
             self._reporter.say(_fitting(self._session, fits))
+        if self._ending.total is not None and not self._warned:
+            said = self._session.monitor.costly(self._ending.total, values["seconds"])
+            if said:
+                self._reporter.say(said)
+                self._warned = True
         self._reporter.line(values, self._ending.total, self._session.monitor.note)
         self._shown = self._now
 
