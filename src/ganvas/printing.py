@@ -69,7 +69,11 @@ def _evaluations(result: Trained) -> None:
         )
 
     last, best = result.last, result.best
-    at = f"step {best[0].step:,}, {best[0].images:,} images: {result.folder / 'best'}" if best else ""
+    at = (
+        f"step {best[0].step:,}, {best[0].images:,} images: {result.folder / 'best'}"
+        if best
+        else ""
+    )
     if best == last:
         say(f"  last and best: {said(last)}; {at}")
     else:

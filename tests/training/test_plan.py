@@ -21,7 +21,6 @@ from ganvas.metrics.extractors import classifier_net
 from ganvas.metrics.frechet import FrechetDistance
 from ganvas.metrics.kernel import KernelDistance
 from ganvas.rundir import RunFolder
-from ganvas.training import loop
 from ganvas.training.plan import Criterion, Plan, asked, make_plan, usual_count
 
 Train = Callable[..., Any]
@@ -137,7 +136,7 @@ def test_what_is_lowered_or_looked_at_by_a_random_net_is_said(
     labelled = tiny_settings | {"data.path": str(tmp_path / "labelled.npz")}
     plan = plan_of(labelled | {"evaluate.metrics": "fd9000,prdc10", "evaluate.every": "2 epochs"})
     for part in (
-        "evaluates fd40, prdc10 every 2 epochs, against npz",
+        "evaluates fd40, prdc10, kd40 every 2 epochs, against npz",
         "features: random: no classifier comes with these images",
         "fd9000 is fd40 here",
     ):

@@ -92,15 +92,17 @@ class Monitor:
 
         Arguments as of `is_due`; "" where it will not, or where a period was asked for.
         """
+        if self._period or not self.plan.tasks:
+            return ""
         at_end = self._at_end(total, seconds)
-        whole = self.state.evaluation_seconds + self.cost
-        if self._period or not self.plan.tasks or not at_end or whole <= SHARE * at_end:
+        whole = self.cost + self.state.evaluation_seconds
+        if whole <= SHARE * at_end:
             return ""
         num = max(task.reference.num for task in self.plan.tasks)
         return (
-            f"measuring {num:,} images, at the end alone, comes to about {whole:.2g} s, "
-            f"{100 * whole / at_end:.2g} % of the {at_end:.2g} s of training: the real images took "
-            f"{self.plan.seconds:.2g} s; a longer run, or fewer images, makes it less "
+            f"measuring {num:,} images, at the end alone, comes to about {whole:,.1f} s, "
+            f"{100 * whole / max(at_end, 1e-9):,.0f} % of the {at_end:,.1f} s of training: the real "
+            f"images took {self.plan.seconds:,.1f} s; a longer run, or fewer images, makes it less "
             "(--evaluate none: nothing is measured)"
         )
 

@@ -216,9 +216,7 @@ def _too_few(metric: str, num: int, dims: int) -> str:
     return ""
 
 
-def _completed(
-    settings: Evaluate, usual: int, available: int, dims: int
-) -> list[tuple[str, Spec]]:
+def _completed(settings: Evaluate, usual: int, available: int, dims: int) -> list[tuple[str, Spec]]:
     """What is asked for, and a kernel distance where a Fréchet distance is and nothing decides."""
     asked = [(text, spec(text, settings.features, "evaluate.metrics")) for text in settings.metrics]
     counts = {item: min(item.num or usual, available) for _, item in asked}
