@@ -152,7 +152,7 @@ def monitor_of(length: str, ready: float, cost: float | None) -> Any:
     found.plan = Plan(None, tasks=(task,), seconds=ready)  # type: ignore[arg-type]
     found.lengths = SimpleNamespace(steps_per_epoch=10, steps=lambda _: 10)  # type: ignore[assignment]
     found.state = SimpleNamespace(step=0, evaluation_seconds=ready)  # type: ignore[assignment]
-    found.logged, found._cost = 0, cost
+    found.logged, found.rows, found._cost = 0, {}, cost
     return found
 
 
@@ -178,7 +178,11 @@ def test_auto_stays_under_its_share_of_the_time(
             found._cost = cost
             measured.append(step)
     share = state.evaluation_seconds / total
-    assert measured[-1] == total and all(step % 10 == 0 for step in measured)
+    assert (
+        measured[-1] == total
+        and max(measured[:-1], default=0) <= 950
+        and all(step % 10 == 0 for step in measured)
+    )
     assert share < 0.05 and said == ""
     assert len(measured) >= min(60, int(0.6 * (50 - ready) / cost))  # which is used
 
@@ -188,8 +192,7 @@ def test_where_the_end_alone_takes_more_it_is_said_beforehand() -> None:
     found.state.step = 20
     said = found.costly(1_000, 20.0)
     assert (
-        "measuring 2,000 images, at the end alone, comes to about 60.0 s, 6 % of the 1,000.0 s"
-        in said
+        "measuring 2,000 images, at the end alone, comes to about 60.0 s, 6 % of 1,000.0 s" in said
     )
     assert "the real images took 20.0 s" in said
     assert not any(found.is_due(False, 1_000, float(step)) for step in (20, 500, 990))

@@ -24,7 +24,7 @@ from ganvas.training.progress import Reporter
 from ganvas.training.state import State, is_finite, new_state
 
 MARGIN: Final = 1.2
-"""The next evaluation may take so many times as long as the newest one."""
+"""The next evaluation may take so many times as long as the longest one so far."""
 TRIED: Final = 64
 """Fakes that are drawn to see how long that takes."""
 
@@ -81,6 +81,8 @@ class Monitor:
             return step % self._period == 0
         if step % self.lengths.steps_per_epoch:
             return False
+        if total and total - step < SHARE * total:
+            return False  # the end is near
         cost, at_end = MARGIN * self.cost, self._at_end(total, seconds)
         return (
             spent + cost <= SHARE * seconds and spent + 2 * cost <= SHARE * at_end
@@ -92,7 +94,7 @@ class Monitor:
 
         Arguments as of `is_due`; "" where it will not, or where a period was asked for.
         """
-        if self._period or not self.plan.tasks:
+        if self._period or self.rows or not self.plan.tasks:
             return ""
         at_end = self._at_end(total, seconds)
         whole = self.cost + self.state.evaluation_seconds
@@ -101,7 +103,7 @@ class Monitor:
         num = max(task.reference.num for task in self.plan.tasks)
         return (
             f"measuring {num:,} images, at the end alone, comes to about {whole:,.1f} s, "
-            f"{100 * whole / max(at_end, 1e-9):,.0f} % of the {at_end:,.1f} s of training: the real "
+            f"{100 * whole / max(at_end, 1e-9):,.0f} % of {at_end:,.1f} s of training: the real "
             f"images took {self.plan.seconds:,.1f} s; a longer run, or fewer images, makes it less "
             "(--evaluate none: nothing is measured)"
         )
@@ -115,9 +117,9 @@ class Monitor:
 
     @property
     def cost(self) -> float:
-        """The seconds that the next evaluation takes: as many as the newest one did.
+        """The seconds that the next evaluation takes: as many as the longest one so far did.
 
-        Before the first one, what comparing real images took, and drawing some fakes.
+        Before the first, what comparing real images took, and drawing some fakes.
         """
         if self._cost is None:
             began = time.perf_counter()
@@ -151,8 +153,9 @@ class Monitor:
         if is_best:
             save_generator(self.folder.best, self.run, generator)
             self.best = step
-        self._cost = time.perf_counter() - began
-        self.state.evaluation_seconds += self._cost
+        seconds = time.perf_counter() - began
+        self._cost = max(seconds, self._cost or 0.0)
+        self.state.evaluation_seconds += seconds
         return is_best
 
     def _snapshot(self, state: State) -> Generator:
