@@ -202,7 +202,7 @@ class Evaluate:
     short runs; with few real images it is lowered; none: nothing is measured."""
 
     every: Annotated[str, AfterValidator(_period_or_auto)] = "auto"
-    """Measure this often, and at the end; auto: after epochs, as long as all of it takes less than
+    """Measure this often, and at the end; auto: after epochs, so that all of it takes less than
     5 % of the training time."""
 
     best: str = ""

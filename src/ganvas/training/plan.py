@@ -31,7 +31,7 @@ COUNTS: Final = (2_000, 1_000, 500, 200)
 """Images of a metric that is asked for without a number: as many as the run is long enough for."""
 LEAST: Final = 30
 """Images below which no number decides between two generators: with 20 a distance puts two of them
-in the wrong order in one case of three (docs/metrics.md)."""
+in the wrong order in one case of three (docs/metrics.md, few images)."""
 FRECHET, IN_PLACE = "fd", "kd"
 """The second one decides where there are too few images for the first."""
 SHOWN: Final = 100
