@@ -11,10 +11,10 @@ check:
 
 # The fast tests; arguments go to pytest.
 test *args:
-    pytest {{args}}
+    pytest -n auto {{args}}
 
 test-slow *args:
-    pytest -m slow {{args}}
+    pytest -n auto -m slow {{args}}
 
 test-gpu *args:
     pytest -m gpu {{args}}

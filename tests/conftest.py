@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -15,6 +16,18 @@ import pytest
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 Train = Callable[..., Any]
+
+
+@pytest.hookimpl(tryfirst=True)  # before -m selects
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark the cases of a test as slow that come after as many as its `slow_after` says."""
+    seen = Counter[str]()
+    for item in items:
+        case = item.nodeid.partition("[")[0]
+        seen[case] += 1
+        mark = item.get_closest_marker("slow_after")
+        if mark and seen[case] > mark.args[0]:
+            item.add_marker("slow")
 
 
 class Output(NamedTuple):
@@ -85,13 +98,14 @@ def labelled_generator(tmp_path_factory: pytest.TempPathFactory) -> Path:
     import torch
 
     from ganvas import config
+    from ganvas.classes import Classes
     from ganvas.generator import save_generator, snapshot
 
     tables = config.read_recipe("cs231n-dcgan").tables
     tables["model"] = {"name": "modern", "width": 2, "dense": 8, "labels": "on"}
     tables["latent"] = {"name": "normal", "dims": 4}
     run = config.build(tables)
-    classes = ("T-shirt/top", "Trouser", "Pullover", "Dress", "Coat")
+    classes = Classes(("T-shirt/top", "Trouser", "Pullover", "Dress", "Coat"), (9, 9, 9, 9, 9))
     folder = tmp_path_factory.mktemp("labelled") / "generator"
     with torch.random.fork_rng(), torch.no_grad():
         torch.manual_seed(0)

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 import typer
+from PIL import Image
 
 import ganvas
 from ganvas import config, registry
@@ -104,6 +105,8 @@ def test_a_train_command_has_settings_that_exist(
     monkeypatch.chdir(tmp_path)
     if options["data"] and options["data"] not in registry.DATASETS.names():  # a user's folder
         (tmp_path / "pictures").mkdir()
+        for name in ("a", "b"):
+            Image.new("L", (8, 8)).save(tmp_path / "pictures" / f"{name}.png")
         options["data"] = "pictures"
     given = {
         k: v for k, v in options.items() if k not in ("outdir", "data_root", "dry_run", "as_json")
@@ -154,6 +157,7 @@ def registries(monkeypatch: pytest.MonkeyPatch) -> None:
             monkeypatch.setattr(family, table, dict(getattr(family, table)))
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("registries")
 @pytest.mark.parametrize(("page", "number"), BLOCKS)
 def test_a_python_block_runs(
@@ -198,7 +202,9 @@ def test_the_readme_has_each_recipe_with_its_numbers(recipe: str) -> None:
 
 @pytest.mark.parametrize("recipe", [name for name in config.recipe_names() if name != "quickstart"])
 def test_a_system_page_has_the_command_of_each_recipe(recipe: str) -> None:
-    systems = "".join(text for page, text in PAGES.items() if "/systems/" in page)
+    systems = "".join(
+        text for page, text in PAGES.items() if "/systems/" in page or page == "docs/modern.md"
+    )
     assert re.search(rf"^ganvas train {recipe}$", systems, re.MULTILINE)
 
 

@@ -20,8 +20,9 @@ from safetensors.torch import load_file, save_file
 import ganvas
 from ganvas import config
 from ganvas.batch import Latents
+from ganvas.drawing import GROUP, draw_sheet, with_standing_statistics
 from ganvas.errors import UsageError
-from ganvas.generator import GROUP, draw_sheet, load, with_standing_statistics
+from ganvas.generator import load
 
 
 @pytest.fixture
@@ -353,6 +354,9 @@ CONFIG, WEIGHTS = "config.json", "model.safetensors"
         (settings(num_classes=3), "cannot make an image"),
         (settings(classes=["a", 3]), "classes: found \\['a', 3\\]; a list of names is expected"),
         (settings(classes="abc"), "classes: found 'abc'"),
+        (settings(classes=["a", "b"], class_counts=[1]), "class_counts: found \\[1\\]; a number"),
+        (settings(classes=["a", "b"], class_counts=[1, -1]), "class_counts: found -1"),
+        (settings(classes=["a"], class_counts=[0]), "class_counts: found 0 images of each"),
         (settings(shape=[True, 8, 8]), "shape: found True"),
         (settings(shape=["1", "8", "8"]), "shape: found '1'"),
         (settings(latent={"name": "normal", "dims": 2**63}), "config.json' is damaged: "),

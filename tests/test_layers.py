@@ -21,6 +21,7 @@ FLOORS = (
         "seeds",
         "components",
         "registry",
+        "classes",
         "pixels",
         "images",
         "batch",
@@ -30,6 +31,7 @@ FLOORS = (
     ("config", "rundir", "card"),
     ("data", "models", "losses", "latents", "augment", "schedules", "metrics"),
     (
+        "drawing",
         "generator",
         "metrics.extractors",
         "metrics.forms",

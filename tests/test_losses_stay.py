@@ -48,6 +48,7 @@ def first_losses(recipe: str) -> dict[str, list[float]]:
     return found
 
 
+@pytest.mark.slow_after(5)
 @pytest.mark.parametrize("recipe", config.recipe_names())
 def test_first_losses_stay(recipe: str) -> None:
     stored = json.loads(STORED.read_text())[recipe]

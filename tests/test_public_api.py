@@ -39,6 +39,7 @@ def test_unknown_names_are_refused() -> None:
     assert not hasattr(ganvas, "fit")
 
 
+@pytest.mark.slow_after(6)
 @pytest.mark.parametrize(
     "code",
     [
@@ -133,7 +134,7 @@ def test_a_function_says_what_its_arguments_are(name: str) -> None:
 def test_resolve_takes_what_train_takes_to_settle_its_settings() -> None:
     train = inspect.signature(ganvas.train).parameters
     resolve = inspect.signature(ganvas.resolve).parameters
-    assert set(train) - set(resolve) == {"outdir", "data_root", "progress"}
+    assert set(train) - set(resolve) == {"outdir", "progress"}
     assert set(resolve) <= set(train)
 
 

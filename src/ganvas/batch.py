@@ -54,7 +54,8 @@ class Latents:
     z: Tensor
     """(N, dims), noise."""
     labels: Tensor | None = None
-    """The class that each image is to be of, int64 (N,); None where the model takes no labels."""
+    """The class that each image is to be of, int64 (N,); or how much of each, (N, classes), on the
+    way from one to another. None where the model takes no labels."""
 
     def __len__(self) -> int:
         return len(self.z)

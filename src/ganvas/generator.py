@@ -6,7 +6,6 @@ the first ten of a hundred are the ten that one gets when asking for ten.
 
 from __future__ import annotations
 
-import copy
 import json
 import math
 from collections.abc import Iterator, Sequence
@@ -19,23 +18,34 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save
 from torch import Tensor, nn
-from torch.nn.modules.batchnorm import _BatchNorm
 
 from ganvas import card, config
 from ganvas.batch import Latents
 from ganvas.card import Card
+from ganvas.classes import Classes, chosen, numbered
 from ganvas.config import Run
+from ganvas.drawing import (
+    GROUP,
+    NONE,
+    draw,
+    generate,
+    random_classes,
+    round_trip,
+    truncated,
+    with_standing_statistics,
+)
 from ganvas.errors import UsageError, printable
 from ganvas.files import is_utf8, write_file, writing
-from ganvas.images import to_uint8
 from ganvas.models.fast.switch import use_fast
-from ganvas.pixels import Pixels, Shape, numbered
+from ganvas.models.layers import ClassEmbedding
+from ganvas.pixels import ImageSet, Pixels, Shape
 from ganvas.protocols import Latent, Model, build_generator
 from ganvas.registry import UnknownComponent
 from ganvas.rundir.lines import content_of
 from ganvas.seeds import stream
 
-GROUP: Final = 64
+Labels = str | int | Sequence[str | int] | None
+"""One class for all images or one an image, by name or number."""
 MAX_BYTES: Final = 4 << 30
 """The most that the images of one call may take in memory."""
 MAX_CLASSES: Final = 1 << 20
@@ -60,6 +70,8 @@ class Generator:
     """Real images shown in training."""
     classes: tuple[str, ...] = ()
     """Names of the classes that can be asked for; none if the model takes no labels."""
+    class_counts: tuple[int, ...] = ()
+    """Training images of each class; none where that is not known."""
 
     @property
     def num_classes(self) -> int:
@@ -67,143 +79,130 @@ class Generator:
         return len(self.classes)
 
     def batches(
-        self, num: int, seed: int = 0, labels: Sequence[int] | None = None
+        self, num: int, seed: int = 0, labels: Labels = None, truncation: float = 1.0
     ) -> Iterator[Pixels]:
         """`num` images as uint8 arrays of at most GROUP, shape (n, C, H, W)."""
-        classes = self._classes(num, seed, labels)
+        classes = self._labels(num, seed, labels)
         rng = torch.Generator().manual_seed(stream(seed, "sample"))
         for start in range(0, num, GROUP):
             some = None if classes is None else classes[start : start + GROUP]
-            yield self(self.latent.sample(GROUP, rng), some)[: num - start]
+            z = truncated(self.latent, self.latent.sample(GROUP, rng), truncation)
+            yield self(z, some)[: num - start]
 
-    def sample(self, num: int = 25, seed: int = 0, labels: Sequence[int] | None = None) -> Pixels:
+    def sample(
+        self, num: int = 25, seed: int = 0, labels: Labels = None, truncation: float = 1.0
+    ) -> Pixels:
         """`num` images, uint8 (num, C, H, W); a seed gives the same ones whatever the number.
 
-        `labels` are the class indices that the images are to be of, one an image; without them a
-        model that takes labels draws its classes at random.
+        `labels` are the classes that the images are to be of, by name or number: one for all, or
+        one an image. Without them a model that takes labels draws its classes at random, each as
+        often as in its training data. `truncation` below 1 takes latents so much nearer to their
+        mean: fewer kinds of images, and more typical ones.
 
         Raises:
             UsageError: `num` below 1, or so large that the images would take more than MAX_BYTES,
                 where `batches` gives them one after another; labels that the model does not take,
-                or not one an image.
+                or not one an image; a truncation outside [0, 1].
         """
+        self._check_num(num)
+        return np.concatenate(list(self.batches(num, seed, labels, truncation)))
+
+    def labelled(self, num: int, seed: int = 0, truncation: float = 1.0) -> ImageSet:
+        """The images that `sample` makes without being given labels, and the classes drawn."""
+        self._check_num(num)
+        labels = self._labels(num, seed, None)
+        images = np.concatenate(list(self.batches(num, seed, truncation=truncation)))
+        return ImageSet(images, None if labels is None else labels.numpy(), self.classes)
+
+    def _check_num(self, num: int) -> None:
         most = MAX_BYTES // math.prod(self.shape)
         if not 1 <= num <= most:
             raise UsageError(
                 f"--num: found {num:,}; allowed: 1 to {most:,}, which take {MAX_BYTES >> 30} GiB"
             )
-        return np.concatenate(list(self.batches(num, seed, labels)))
 
-    def _classes(self, num: int, seed: int, labels: Sequence[int] | None) -> Tensor | None:
-        if not self.num_classes:
-            if labels is not None:
-                raise UsageError(f"labels: the generator of '{self.recipe}' takes none")
-            return None
+    def _labels(self, num: int, seed: int, labels: Labels) -> Tensor | None:
         if labels is None:
             rng = torch.Generator().manual_seed(stream(seed, "classes"))
-            return torch.randint(self.num_classes, (num,), generator=rng)
-        chosen = torch.as_tensor(labels)
-        if chosen.shape != (num,) or chosen.min() < 0 or chosen.max() >= self.num_classes:
-            raise UsageError(
-                f"labels: found {list(labels)[:5]}…; allowed: {num} class indices from 0 to "
-                f"{self.num_classes - 1}"
-            )
-        return chosen
+            known = Classes(self.classes, self.class_counts)
+            return random_classes(num, known, rng) if len(known) else None
+        if isinstance(labels, str | int | np.integer):
+            return torch.full((num,), chosen(labels, self.classes, "labels")[0])
+        if len(labels) != num:
+            raise UsageError(f"labels: found {len(labels)}; allowed: one, or {num}, one an image")
+        return torch.tensor(chosen(labels, self.classes, "labels"))
 
-    def walk(self, frames: int = 60, stops: int = 5, seed: int = 0) -> Pixels:
-        """A round trip in latent space by way of `stops` random points, uint8 (frames, C, H, W)."""
+    def walk(
+        self,
+        frames: int = 60,
+        stops: int = 5,
+        seed: int = 0,
+        labels: Labels = None,
+        truncation: float = 1.0,
+    ) -> Pixels:
+        """A round trip in latent space by way of `stops` random points, uint8 (frames, C, H, W).
+
+        With one class in `labels` all images are of it. With several the latent stays as it is, and
+        the trip goes from class to class in the place of `stops`. With none a model that takes
+        labels has a class drawn at random at each stop. Between two classes their embeddings are
+        mixed.
+        """
+        classes = [] if labels is None else chosen(labels, self.classes, "labels")
+        tour = len(classes) > 1
+        stops = len(classes) if tour else stops
         if frames < stops:
             raise UsageError(
                 f"walk: found {frames} frames for {stops} stops; allowed: {stops} or more"
             )
         rng = torch.Generator().manual_seed(stream(seed, "walk"))
-        points = self.latent.sample(stops, rng)
-        path = [
-            self.latent.between(points[int(at)], points[(int(at) + 1) % stops], at % 1)
-            for at in np.arange(frames) * (stops / frames)
-        ]
-        groups = torch.split(torch.stack(path), GROUP)
-        return np.concatenate([self(group) for group in groups])
+        points = truncated(self.latent, self.latent.sample(1 if tour else stops, rng), truncation)
+        at = Latents(points.expand(stops, -1), self._shares(classes, stops, rng))
+        trip = round_trip(self.latent, at, frames)
+        groups = torch.split(trip.z, GROUP)
+        if trip.labels is None:
+            return np.concatenate([self(group) for group in groups])
+        pairs = zip(groups, torch.split(trip.labels, GROUP), strict=True)
+        return np.concatenate([self(*pair) for pair in pairs])
+
+    def _shares(self, classes: list[int], stops: int, rng: torch.Generator) -> Tensor | None:
+        """(stops, classes): which class is meant at each stop, as 1 in its place."""
+        if not self.classes:
+            return None
+        if not any(isinstance(module, ClassEmbedding) for module in self.net.modules()):
+            raise UsageError(
+                f"walk: the generator of '{self.recipe}' takes whole classes only; its nets need "
+                "ganvas.models.layers.ClassEmbedding to mix them"
+            )
+        if classes:
+            at = torch.tensor(classes).expand(stops)
+        else:
+            at = random_classes(stops, Classes(self.classes, self.class_counts), rng)
+        return nn.functional.one_hot(at, len(self.classes)).float()
 
     def __call__(self, z: Tensor, labels: Tensor | None = None) -> Pixels:
-        """Latents (n, dims), n at most GROUP, and their class indices to uint8 (n, C, H, W)."""
+        """Latents (n, dims), n at most GROUP, to uint8 (n, C, H, W).
+
+        `labels` are class indices (n,), or how much of each class, (n, classes).
+        """
         device = next(self.net.parameters()).device
         padded = torch.zeros(GROUP, self.latent.dims, device=device)
         padded[: len(z)] = z.to(device)
         if labels is not None:
-            classes = torch.zeros(GROUP, dtype=torch.int64, device=device)
+            classes = torch.zeros(GROUP, *labels.shape[1:], dtype=labels.dtype, device=device)
             classes[: len(labels)] = labels.to(device)
             labels = classes
         return draw(self.net, Latents(padded, labels), self.model)[: len(z)]
 
 
-def generate(net: nn.Module, latents: Latents) -> Tensor:
-    """A generator net's images of latents: floats (N, C, H, W). The one door to such a net."""
-    images: Tensor = net(latents.z) if latents.labels is None else net(latents.z, latents.labels)
-    return images
-
-
-def draw(net: nn.Module, latents: Latents, model: Model) -> Pixels:
-    """Images of a net in inference mode, uint8; the net's mode is put back afterwards."""
-    training = net.training
-    net.eval()
-    with torch.inference_mode():
-        images = generate(net, latents)
-    net.train(training)
-    return to_uint8(images, *model.value_range)
-
-
-def draw_sheet(net: nn.Module, latents: Latents, model: Model) -> Pixels:
-    """Images for a sample sheet, uint8: with the BatchNorm statistics that the model's ask for.
-
-    Neither the running statistics nor the net's mode change.
-    """
-    if model.sample_mode == "inference":
-        return draw(net, latents, model)
-    norms = _norms(net)
-    for norm in norms:
-        norm.track_running_stats = False  # in training mode: use the batch's, keep none
-    with torch.no_grad():
-        images = generate(net, latents)
-    for norm in norms:
-        norm.track_running_stats = True
-    return to_uint8(images, *model.value_range)
-
-
-def with_standing_statistics(
-    net: nn.Module, latent: Latent, groups: int = 16, num_classes: int = 0
-) -> nn.Module:
-    """A copy of a net whose running statistics are those of groups * GROUP fixed latents.
-
-    So a net that always used batch statistics draws one image at a time, the same each time
-    (standing statistics: Brock et al. 2019, appendix B).
-    """
-    net = copy.deepcopy(net).cpu().train()
-    for norm in _norms(net):
-        norm.reset_running_stats()
-        norm.momentum = None  # the plain average over all groups
-    rng = torch.Generator().manual_seed(stream(0, "standing statistics"))
-    with torch.no_grad():
-        for _ in range(groups):
-            z = latent.sample(GROUP, rng)
-            drawn = torch.randint(num_classes, (GROUP,), generator=rng) if num_classes else None
-            generate(net, Latents(z, drawn))
-    return net
-
-
-def _norms(net: nn.Module) -> list[_BatchNorm]:
-    return [module for module in net.modules() if isinstance(module, _BatchNorm)]
-
-
 def snapshot(
-    run: Run, net: nn.Module, shape: Shape, images_seen: int, classes: tuple[str, ...] = ()
+    run: Run, net: nn.Module, shape: Shape, images_seen: int, classes: Classes = NONE
 ) -> Generator:
     """A copy of a net in training, on the processor: what `load` finds once it has been saved.
 
-    `classes` are the names of those that the net is told.
+    `classes` are those that the net is told.
     """
     if run.model.sample_mode == "batch":
-        net = with_standing_statistics(net, run.latent, num_classes=len(classes))
+        net = with_standing_statistics(net, run.latent, classes=classes)
     weights = {
         key: value.detach().cpu().clone(memory_format=torch.contiguous_format)
         for key, value in net.state_dict().items()
@@ -213,7 +212,8 @@ def snapshot(
     copied.load_state_dict(weights, assign=True)
     copied.eval().requires_grad_(False)
     use_fast(copied, True)
-    return Generator(copied, run.model, run.latent, shape, run.recipe, images_seen, classes)
+    known = classes.names, classes.counts
+    return Generator(copied, run.model, run.latent, shape, run.recipe, images_seen, *known)
 
 
 def save_generator(
@@ -238,6 +238,8 @@ def save_generator(
         settings["imports"] = list(run.imports)
     if generator.classes:
         settings["classes"] = list(generator.classes)
+        if generator.class_counts:
+            settings["class_counts"] = list(generator.class_counts)
     weights = save(generator.net.state_dict(), {"images_seen": str(generator.images_seen)})
     contents = {WEIGHTS: weights, _CONFIG: json.dumps(settings, indent=1).encode()}
     if any(content_of(folder / name) != content for name, content in contents.items()):
@@ -314,7 +316,8 @@ def load(what: str | Path) -> Generator:
     images_seen = _read_weights(net, folder / WEIGHTS)
     net.eval().requires_grad_(False)
     use_fast(net, True)
-    generator = Generator(net, model, latent, shape, recipe, images_seen, classes)
+    known = classes.names, classes.counts
+    generator = Generator(net, model, latent, shape, recipe, images_seen, *known)
     _try(generator, folder)
     return generator
 
@@ -325,17 +328,22 @@ def _count(value: object, name: str, least: int = 0) -> int:
     return value
 
 
-def _classes(settings: dict[str, Any]) -> tuple[str, ...]:
-    """Names of a saved generator's classes; some have only their number."""
-    names = settings.get("classes", [])
+def _classes(settings: dict[str, Any]) -> Classes:
+    """A saved generator's classes; older ones have only their number."""
+    names, counts = settings.get("classes", []), settings.get("class_counts", [])
     if not isinstance(names, list) or not all(isinstance(name, str) and name for name in names):
         raise ValueError(f"classes: found {names!r:.40}; a list of names is expected")
+    if not isinstance(counts, list) or len(counts) not in (0, len(names)):
+        raise ValueError(f"class_counts: found {counts!r:.40}; a number for each class is expected")
     if names:
-        return tuple(printable(name) for name in names)
+        found = tuple(_count(count, "class_counts") for count in counts)
+        if counts and not sum(found):
+            raise ValueError("class_counts: found 0 images of each")
+        return Classes(tuple(printable(name) for name in names), found)
     num = _count(settings.get("num_classes", 0), "num_classes")
     if num > MAX_CLASSES:
         raise ValueError(f"num_classes: found {num}; allowed: {MAX_CLASSES} at most")
-    return numbered((), num)
+    return Classes(numbered((), num))
 
 
 def _first_line(error: Exception) -> str:

@@ -7,13 +7,14 @@ the same shape, scaled to the model's value range.
 from __future__ import annotations
 
 import io
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from PIL import Image
+from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
 from ganvas.files import write_file
@@ -45,6 +46,22 @@ def grid(images: Pixels, rows: int, columns: int, gap: int = 2) -> Pixels:
         left = gap + i % columns * (width + gap)
         sheet[:, top : top + height, left : left + width] = images[i]
     return sheet
+
+
+def beside_names(sheet: Pixels, names: Sequence[str], scale: int) -> Image.Image:
+    """A grid, each pixel enlarged to scale x scale, with a name left of each of its equal rows."""
+    picture = to_pillow(sheet, scale)
+    height = picture.height / len(names)
+    font = ImageFont.load_default(max(8, min(16, round(0.6 * height))))
+    margin = max(8, round(height / 8))
+    widest = max(math.ceil(font.getlength(name)) for name in names)
+    size = widest + 2 * margin + picture.width, picture.height
+    whole = Image.new(picture.mode, size, "white")
+    whole.paste(picture, (widest + 2 * margin, 0))
+    pen = ImageDraw.Draw(whole)
+    for row, name in enumerate(names):
+        pen.text((widest + margin, (row + 0.5) * height), name, "black", font, anchor="rm")
+    return whole
 
 
 def stretched(images: Pixels) -> Pixels:
@@ -90,8 +107,13 @@ def scale_for(height: int) -> int:
 
 def write_png(path: Path, image: Pixels, scale: int = 1) -> None:
     """Write (C, H, W) as PNG."""
+    write_picture(path, to_pillow(image, scale))
+
+
+def write_picture(path: Path, picture: Image.Image) -> None:
+    """Write a picture as PNG."""
     buffer = io.BytesIO()
-    to_pillow(image, scale).save(buffer, "PNG")
+    picture.save(buffer, "PNG")
     write_file(path, buffer.getvalue())
 
 

@@ -26,6 +26,7 @@ class Normal:
     """Length of a latent vector."""
 
     capturable: ClassVar[bool] = True
+    mean: ClassVar[float] = 0.0
 
     def sample(self, num: int, generator: Generator) -> Tensor:
         return torch.randn(num, self.dims, generator=generator, device=generator.device)
@@ -55,6 +56,10 @@ class Uniform:
 
     capturable: ClassVar[bool] = True
 
+    @property
+    def mean(self) -> float:
+        return (self.low + self.high) / 2
+
     def sample(self, num: int, generator: Generator) -> Tensor:
         values = torch.rand(num, self.dims, generator=generator, device=generator.device)
         return values.mul_(self.high - self.low).add_(self.low)
@@ -75,6 +80,7 @@ class TruncatedNormal:
     """Largest absolute value, in standard deviations."""
 
     capturable: ClassVar[bool] = False  # draws until all values are within the limit
+    mean: ClassVar[float] = 0.0
 
     def sample(self, num: int, generator: Generator) -> Tensor:
         values = torch.empty(num, self.dims, device=generator.device)

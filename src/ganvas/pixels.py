@@ -10,6 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from ganvas.classes import Classes, numbered
+
 Pixels = NDArray[np.uint8]
 Shape = tuple[int, int, int]
 """Channels, height, width."""
@@ -41,17 +43,16 @@ class ImageSet:
         return max(len(self.classes), int(self.labels.max(initial=-1)) + 1)
 
     @property
-    def class_names(self) -> tuple[str, ...]:
-        """A name for each class that labels may name: its number where it has none."""
-        return numbered(self.classes[: self.num_classes], self.num_classes)
+    def named_classes(self) -> Classes:
+        """The classes that labels may name, with a number where one has no name."""
+        if self.labels is None:
+            return Classes()
+        num = self.num_classes
+        counts = np.bincount(self.labels, minlength=num)
+        return Classes(numbered(self.classes, num), tuple(counts.tolist()))
 
     def __len__(self) -> int:
         return len(self.images)
-
-
-def numbered(classes: tuple[str, ...], num: int) -> tuple[str, ...]:
-    """Names of `num` classes: those given, and their numbers for the rest."""
-    return classes + tuple(str(index) for index in range(len(classes), num))
 
 
 MODES: Final = {1: "L", 3: "RGB", 4: "RGBA"}

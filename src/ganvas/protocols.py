@@ -57,7 +57,8 @@ class Model(Protocol):
 
     Where a class has `takes_labels = True`, both methods take `num_classes` besides, G takes
     (latents, labels) and D (images, labels), with class indices (N,) as labels. A class that does
-    not say takes none.
+    not say takes none. A G with a `ClassEmbedding` is also given how much of each class is meant,
+    (N, classes), in walks from class to class.
     """
 
     value_range: ClassVar[tuple[float, float]]
@@ -92,6 +93,8 @@ def build_discriminator(model: Model, shape: Shape, num_classes: int) -> nn.Modu
 
 
 class Latent(Protocol):
+    """One that also says its `mean` can be truncated: drawn nearer to it."""
+
     dims: int
     capturable: ClassVar[bool]
     """Whether drawing is the same work on the device each time, whatever values come up; a CUDA

@@ -71,6 +71,7 @@ class Pretending(Queue):
         return [sys.executable, "-c", TRAINER, "train", str(folder.path), str(self.steps)]
 
 
+@pytest.mark.slow
 def test_a_run_is_stopped_in_order_when_the_minutes_are_over(tmp_path: Path) -> None:
     began = time.monotonic()
     Pretending(tmp_path, [SHORT, LONG]).work(minutes=3 / 60)

@@ -71,6 +71,7 @@ def test_it_needs_nothing_else(tiny_run: Path) -> None:
     assert [a for tag, a in reader.tags if tag == "script"][2:] == [{}, {}], "classic scripts"
 
 
+@pytest.mark.slow_after(2)
 def test_it_is_small(recipe: str, untrained: Callable[[str], Path]) -> None:
     source = open_source(untrained(recipe))
     made = build(source)

@@ -151,6 +151,7 @@ def test_neither_images_nor_g_get_a_gradient(penalty: Any) -> None:
     assert all(value.grad is not None for value in D.parameters() if value.dim() > 1)
 
 
+@pytest.mark.slow_after(1)
 @pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="reads /proc")
 @pytest.mark.parametrize("penalty", [*EXACT, FiniteDifference()], ids=str)
 def test_memory_does_not_grow(penalty: Any) -> None:

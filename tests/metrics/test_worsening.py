@@ -109,6 +109,7 @@ def worsens(metric, key, results):
     assert values[-1] != values[0], values
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "fault"),
     [(name, fault) for name, (_, _, faults) in OF_FEATURES.items() for fault in faults],

@@ -65,6 +65,7 @@ TOUCHES: dict[str, Callable[[RunFolder], Any]] = {
 }
 
 
+@pytest.mark.slow_after(4)
 @pytest.mark.parametrize("touch", TOUCHES)
 def test_a_run_that_was_touched_goes_on_as_if_it_had_not_been(
     touch: str, whole: Path, stopped: RunFolder, train_tiny: Train

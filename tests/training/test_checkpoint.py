@@ -71,6 +71,7 @@ def everything(state: State) -> dict[str, Any]:
     return found
 
 
+@pytest.mark.slow_after(3)
 @pytest.mark.parametrize("update", ["alternating", "simultaneous", "controller"])
 @pytest.mark.parametrize("model", ["quickstart", "mnist-classes"])
 def test_a_checkpoint_brings_everything_back_bit_for_bit(

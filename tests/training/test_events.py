@@ -105,6 +105,7 @@ def limited(size: int) -> Callable[[], None]:
     return limit
 
 
+@pytest.mark.slow
 def test_a_real_limit_of_size_is_one_line(tiny_run: Path, tmp_path: Path) -> None:
     """Sheets make the event file the largest one; then a checkpoint is too large as well."""
     command = [sys.executable, "-m", "ganvas", "train", str(tiny_run / "config.toml")]

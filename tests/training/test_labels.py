@@ -7,11 +7,12 @@ from typing import Any
 import numpy as np
 import pytest
 
+from ganvas.config.fitting import ENOUGH_OF_A_CLASS
 from ganvas.errors import UsageError
 from ganvas.models.cs231n import CS231nDCGAN
 from ganvas.models.modern import Modern
 from ganvas.pixels import ImageSet
-from ganvas.training.labels import LEAST, classes_told
+from ganvas.training.labels import classes_told
 
 
 def images(*counts: int, names: tuple[str, ...] = ()) -> ImageSet:
@@ -29,7 +30,7 @@ def images(*counts: int, names: tuple[str, ...] = ()) -> ImageSet:
         (Modern(labels="on"), images(3, 1, names=("cat",)), ("cat", "1"), ""),
         (
             Modern(labels="auto"),
-            images(LEAST, 300),
+            images(ENOUGH_OF_A_CLASS, 300),
             ("0", "1"),
             "trained with the 2 classes of the images",
         ),
@@ -37,14 +38,18 @@ def images(*counts: int, names: tuple[str, ...] = ()) -> ImageSet:
         (Modern(labels="auto"), images(300), (), "classes are left out: there is only one"),
         (
             Modern(labels="auto"),
-            images(300, LEAST - 1, names=("cat", "dog")),
+            images(300, ENOUGH_OF_A_CLASS - 1, names=("cat", "dog")),
             (),
-            f"classes are left out: 'dog' has {LEAST - 1} images, and {LEAST} are wanted of each",
+            f"classes are left out: 'dog' has {ENOUGH_OF_A_CLASS - 1} images, and {ENOUGH_OF_A_CLASS} are wanted of each",
         ),
     ],
 )
 def test_what_is_told(model: Any, data: ImageSet, classes: tuple[str, ...], about: str) -> None:
-    assert classes_told(model, data) == (classes, about)
+    told, why = classes_told(model, data)
+    assert (told.names, why) == (classes, about)
+    if classes:
+        assert data.labels is not None
+        assert told.counts == tuple(np.bincount(data.labels))
 
 
 def test_labels_that_are_not_there_are_one_line() -> None:

@@ -368,6 +368,7 @@ def test_a_stopped_run_goes_on_as_if_nothing_had_been(
     assert_same(tiny_run, tmp_path / "run")
 
 
+@pytest.mark.slow_after(4)
 @pytest.mark.parametrize(
     ("stops", "changes"),
     [

@@ -100,7 +100,7 @@ def test_its_generator_makes_the_class_that_is_asked_for(run: Path) -> None:
 
 def test_show_counts_the_layers_of_labelled_nets(run: Path) -> None:
     found = ganvas.show(str(run / "config.toml"))
-    assert any(row["layer"].startswith("Embedding") for row in found["generator"]["layers"])
+    assert any(row["layer"].startswith("ClassEmbedding") for row in found["generator"]["layers"])
 
 
 def test_labels_that_are_not_there_are_one_line(tiny_npz: Path, tmp_path: Path) -> None:

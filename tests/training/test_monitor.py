@@ -116,6 +116,7 @@ def test_its_rows_are_those_of_ganvas_evaluate_on_a_test_split(tmp_path: Path) -
 # When
 
 
+@pytest.mark.slow_after(2)
 @pytest.mark.parametrize(
     ("every", "steps"),
     [
@@ -286,6 +287,7 @@ def stop_after(patch: pytest.MonkeyPatch, step: int) -> None:
     patch.setattr(Steps, "take", take)
 
 
+@pytest.mark.slow_after(1)
 @pytest.mark.parametrize("stops", [[3], [7, 11]], ids=str)
 def test_wherever_it_stops_the_evaluations_go_on_as_if_nothing_had_been(
     stops: list[int], train_tiny: Train, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -322,6 +324,7 @@ class Killed(BaseException):
     pass
 
 
+@pytest.mark.slow_after(1)
 @pytest.mark.parametrize(
     ("where", "at"),
     [

@@ -87,6 +87,7 @@ def test_a_run_whose_reader_goes_away_ends_as_it_would_have(tiny_run: Path, tmp_
     assert (tmp_path / "run" / "training.gif").exists()
 
 
+@pytest.mark.slow_after(1)
 @pytest.mark.parametrize(
     "command", [["list"], ["data", "list", "--json"], ["show", "quickstart", "--json"]]
 )
@@ -103,6 +104,7 @@ def test_a_table_whose_reader_goes_away_says_nothing(command: list[str], tmp_pat
     assert done.stderr == ""
 
 
+@pytest.mark.slow_after(1)
 @pytest.mark.parametrize("encoding", ["ascii", "latin-1", "cp1252"])
 def test_output_need_not_be_utf_8(encoding: str, tiny_run: Path, tmp_path: Path) -> None:
     done = subprocess.run(
@@ -121,6 +123,7 @@ def test_a_name_that_is_not_utf_8_is_printed(tmp_path: Path) -> None:
     assert done.stderr.startswith(b"ganvas: ")
 
 
+@pytest.mark.slow
 def test_a_disk_that_is_full_for_the_output_is_one_line(tiny_run: Path) -> None:
     if not os.path.exists("/dev/full"):
         pytest.skip("no /dev/full")

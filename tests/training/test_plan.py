@@ -177,6 +177,7 @@ def test_a_run_goes_on_with_the_distance_that_was_added(train_tiny: Train, tmp_p
         assert (again.last, again.best) == (trained.last, trained.best)
 
 
+@pytest.mark.slow_after(2)
 @pytest.mark.parametrize("metrics", [None, "fd,kd", "frechet,kd", "fd32,kd20"])
 def test_a_run_goes_on_by_the_names_that_it_was_begun_with(
     metrics: str | None, train_tiny: Train, tmp_path: Path

@@ -50,6 +50,7 @@ def gradients(recipe: str, settings: dict[str, Any]) -> dict[str, torch.Tensor]:
     return found
 
 
+@pytest.mark.slow_after(2)
 @pytest.mark.parametrize("recipe", RECIPES)
 def test_gradients_point_the_same_way(recipe: str) -> None:
     plain, fast = gradients(recipe, PLAIN), gradients(recipe, FAST)
@@ -79,6 +80,7 @@ def test_passes_are_shared_where_they_may_be(recipe: str, alone: bool, repeatabl
     assert judges_repeatably(state.players.D) == repeatably
 
 
+@pytest.mark.slow_after(2)
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
 @pytest.mark.parametrize("recipe", ["genzoo-mnist", "firstgan-dcgan-mnist"])
 def test_gradients_from_shared_passes(recipe: str, precision: str) -> None:

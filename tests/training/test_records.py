@@ -14,7 +14,7 @@ import torch
 from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from ganvas import generator
+from ganvas import drawing
 from ganvas.training import loop, session
 from ganvas.training.state import State
 
@@ -96,7 +96,7 @@ def test_pictures_come_more_often_than_sheets_and_are_drawn_once_a_step(
 
     def draw(*words: Any) -> Any:
         drawn.append(words)
-        return generator.draw_sheet(*words)
+        return drawing.draw_sheet(*words)
 
     monkeypatch.setattr(session, "draw_sheet", draw)
     train_tiny(tmp_path / "run", **{"output.pictures": "2 steps"})

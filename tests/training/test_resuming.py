@@ -84,6 +84,7 @@ DAMAGES: dict[str, Callable[[RunFolder, Path], None]] = {
 }
 
 
+@pytest.mark.slow_after(4)
 @pytest.mark.parametrize("which", ["generator", "best"])
 @pytest.mark.parametrize("damage", DAMAGES)
 def test_a_finished_run_that_is_resumed_has_the_generators_of_its_state(
@@ -103,6 +104,7 @@ def test_resuming_rewrites_no_generator_that_is_as_it_should_be(
     assert before == {path: path.stat().st_mtime_ns for path in copied.generator.iterdir()}
 
 
+@pytest.mark.slow_after(1)
 @pytest.mark.parametrize("call", [1, 2, 3])
 def test_a_kill_leaves_no_card_of_other_weights(
     call: int,
@@ -176,6 +178,7 @@ def test_without_a_checkpoint_that_loads_nothing_is_done(copied: RunFolder, cli:
     }
 
 
+@pytest.mark.slow_after(2)
 @pytest.mark.parametrize(
     "values",
     [
@@ -239,6 +242,7 @@ def test_a_step_is_saved_once(
     assert saved == ["step-00000004", "step-00000008", "step-00000012"]
 
 
+@pytest.mark.slow_after(2)
 @pytest.mark.parametrize(
     ("function", "call"),
     [("replace", call) for call in (1, 2, 3, 4, 5, 7)] + [("fsync", call) for call in (1, 3, 5)],

@@ -65,6 +65,7 @@ def test_a_signal_in_the_middle_of_a_line_stops_all_the_same() -> None:
         assert stopped.is_set()
 
 
+@pytest.mark.slow_after(1)
 @pytest.mark.parametrize("number", SIGNALS)
 def test_every_signal_saves_the_run(number: int, tiny_run: Path, tmp_path: Path) -> None:
     """The terminal is gone, too: nothing can be written to it."""

@@ -44,6 +44,7 @@ def needed(section: str) -> dict[str, object]:
     return {"length": "1 epoch"} if section == "train" else {}
 
 
+@pytest.mark.slow_after(1)
 @pytest.mark.parametrize(
     ("line", "completions"),
     [

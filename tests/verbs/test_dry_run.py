@@ -52,7 +52,7 @@ def test_it_refuses_what_a_run_refuses(
 
 def test_what_is_well_is_printed_and_nothing_written(npz: Path, cli: Cli, tmp_path: Path) -> None:
     done = cli("train", "--data", "x.npz", "--outdir", "run", "--dry-run")
-    assert (done.code, done.err) == (0, "") and 'recipe = "quickstart"' in done.out
+    assert (done.code, done.err) == (0, "") and 'recipe = "modern"' in done.out
     assert [path.name for path in tmp_path.iterdir()] == ["x.npz"]
 
 

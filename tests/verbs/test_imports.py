@@ -102,6 +102,7 @@ def test_the_run_folder_remembers_it(own_loss: Path, tmp_path: Path) -> None:
     assert config["imports"] == [str(tmp_path / "mine.py")]
 
 
+@pytest.mark.slow_after(2)
 @pytest.mark.parametrize(
     "command",
     [
@@ -123,6 +124,7 @@ def test_code_that_a_folder_names_is_not_imported_in_silence(
     assert (tmp_path / "ran").exists()
 
 
+@pytest.mark.slow_after(2)
 @pytest.mark.parametrize(("answer", "code"), [("y\n", 0), ("n\n", 2), ("\n", 2)])
 def test_a_yes_at_a_terminal_is_consent(
     answer: str,

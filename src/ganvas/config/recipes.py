@@ -15,8 +15,9 @@ from tomlkit.container import Container
 from tomlkit.items import InlineTable, Table
 
 from ganvas.components import is_file, remembered
+from ganvas.config.fitting import check_ruled
 from ganvas.config.length import from_older
-from ganvas.config.run import Run, Tables, build, imports_of
+from ganvas.config.run import Run, Tables, build, imports_of, leaves
 from ganvas.errors import UsageError
 from ganvas.registry import closest
 
@@ -38,6 +39,8 @@ class Recipe:
     reasons: dict[str, str]
     """Why a setting has its value: "optim.generator.beta_1" -> the comment beside it."""
     tables: Tables
+    fitted: tuple[str, ...] = ()
+    """Settings that the images decide, by the rules of `config.fitting`, unless they are given."""
 
 
 def read_recipe(name: str, extended_by: tuple[str, ...] = ()) -> Recipe:
@@ -71,12 +74,15 @@ def read_recipe(name: str, extended_by: tuple[str, ...] = ()) -> Recipe:
     # a file's place is said from the recipe's
     imports = [str(beside / one) if is_file(one) else one for one in imports_of(tables)]
     about, published = tables.pop("about", ""), tables.pop("published", {})
+    fitted = _fitted(name, tables)
     reasons = dict(_comments(document))
     if "extends" in tables:
         base_name = str(tables.pop("extends"))
         if base_name in extended_by:
             raise UsageError(f"recipe '{name}': extends = '{base_name}' goes round in a circle")
         base = read_recipe(base_name, (*extended_by, base_name))
+        said = dict(leaves(tables))
+        fitted = tuple(key for key in base.fitted if key not in said) + fitted
         tables = _merge(base.tables, tables)
         imports = list(dict.fromkeys([*imports_of(base.tables), *imports]))
         reasons = base.reasons | reasons
@@ -85,7 +91,16 @@ def read_recipe(name: str, extended_by: tuple[str, ...] = ()) -> Recipe:
     tables["recipe"] = name if "extends" in document else tables["recipe"]
     if imports:
         tables["imports"] = [remembered(one) for one in imports]
-    return Recipe(name, about, published, reasons, tables)
+    return Recipe(name, about, published, reasons, tables, fitted)
+
+
+def _fitted(name: str, tables: Tables) -> tuple[str, ...]:
+    """Take the settings that are fitted to the images out of a recipe's tables."""
+    fitted = tables.pop("fitted", [])
+    if not isinstance(fitted, list) or not all(isinstance(key, str) for key in fitted):
+        raise UsageError(f"recipe '{name}': fitted: found {fitted!r}; allowed: a list of settings")
+    check_ruled(fitted)
+    return tuple(fitted)
 
 
 def _comments(container: Container, prefix: str = "") -> Iterator[tuple[str, str]]:

@@ -79,6 +79,8 @@ class Run:
     watchdog: Watchdog
     metrics: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     """Metrics that are not at their defaults, by their short names."""
+    reasons: Mapping[str, str] = dataclasses.field(default_factory=dict, compare=False, repr=False)
+    """Why settings have their values, by their dotted names; comments where the run is written."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -120,7 +122,7 @@ def build(tables: Mapping[str, Any], *, to_train: bool = True) -> Run:
     Without `to_train` an `Unknown` stands for a component that nobody registered, in those sections
     that matter in training alone.
     """
-    known = [field.name for field in dataclasses.fields(Run)]
+    known = [field.name for field in dataclasses.fields(Run) if field.name != "reasons"]
     for section in tables:
         if section not in known:
             raise UsageError(f"unknown section '{section}': {closest(section, known)}")
@@ -260,8 +262,16 @@ def _plain(value: Any) -> Any:
 
 
 def save(run: Run) -> str:
-    """The run as TOML text."""
-    return tomlkit.dumps(to_tables(run))
+    """The run as TOML text, settings with their reasons beside them."""
+    document = tomlkit.parse(tomlkit.dumps(to_tables(run)))
+    for setting, reason in run.reasons.items():
+        *sections, key = setting.split(".")
+        table: Any = document
+        for section in sections:
+            table = table.item(section).value if section in table else {}
+        if key in table:
+            table.item(key).comment(" ".join(reason.split()))
+    return tomlkit.dumps(document)
 
 
 def diff(old: Run, new: Run) -> list[str]:

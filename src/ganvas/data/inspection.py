@@ -13,13 +13,13 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from ganvas import config
 from ganvas.config import Preprocess
 from ganvas.data import prepare
 from ganvas.data.catalogue import open_dataset
 from ganvas.data.datasets import Folder
+from ganvas.data.facts import facts_of
 from ganvas.data.pictures import Broken
-from ganvas.data.suggestion import CHOICES, Suggestion, suggest
+from ganvas.data.suggestion import Suggestion, suggest
 from ganvas.errors import RunError, UsageError, printable
 from ganvas.notebook import html, plotted
 from ganvas.pixels import fingerprint, resize, to_channels
@@ -187,8 +187,11 @@ def inspect(
         duplicates=groups,
         warnings=(*raw.remarks, *_warnings(total, sizes, counts, classes, groups, broken)),
         fingerprint=_fingerprint(images),
-        suggestion=_suggestion(
-            str(what), total, sizes, counts, bool(broken), preprocess is not None
+        suggestion=suggest(
+            str(what),
+            facts_of(raw),
+            image_size=preprocess.image_size if preprocess else None,
+            broken=bool(broken),
         ),
         sheet=_sheet(raw),
     )
@@ -198,27 +201,6 @@ def _first(counts: Mapping[Any, int]) -> str:
     """The first few of some counts."""
     shown = [f"{key}: {count:,}" for key, count in list(counts.items())[:10]]
     return ", ".join([*shown, *(["..."] if len(counts) > 10 else [])])
-
-
-def _suggestion(
-    what: str,
-    total: int,
-    sizes: Counter[str],
-    channels: Counter[int],
-    broken: bool,
-    resized: bool,
-) -> Suggestion:
-    height, width = (int(side) for side in sizes.most_common(1)[0][0].split("x"))
-    recipes = {choice.recipe: config.read_recipe(choice.recipe).tables for choice in CHOICES}
-    return suggest(
-        what,
-        total,
-        (height, width),
-        grey=set(channels) <= {1, 2},
-        of_one_size=len(sizes) == 1 and not resized,
-        broken=broken,
-        batch_sizes={name: tables["train"]["batch_size"] for name, tables in recipes.items()},
-    )
 
 
 def _class_counts(raw: RawImages) -> dict[str, int]:
@@ -312,7 +294,7 @@ def _warnings(
     if total < 2:
         lines.append(f"too little data to train on: {total} image")
     if len(sizes) > 1:
-        lines.append(f"images differ in size ({len(sizes)} sizes); train with --image-size")
+        lines.append(f"images differ in size ({len(sizes)} sizes)")
     if len(channels) > 1:
         lines.append("images differ in channels; they are converted to what they can share")
     if len(classes) == 1:

@@ -20,6 +20,18 @@ from ganvas.models.fast.switch import HasFastForm
 from ganvas.pixels import Shape
 
 
+class ClassEmbedding(nn.Embedding):
+    """Class indices (N,) -> their embeddings (N, dims).
+
+    Of how much of each class is meant, (N, classes), it makes that mixture of the embeddings.
+    """
+
+    def forward(self, labels: Tensor) -> Tensor:
+        if labels.is_floating_point():
+            return labels.to(self.weight.dtype) @ self.weight
+        return super().forward(labels)
+
+
 class SameConv2d(HasFastForm, nn.Conv2d):
     """(N, C, H, W) -> (N, out_channels, ceil(H / stride), ceil(W / stride)), padding 'SAME'.
 

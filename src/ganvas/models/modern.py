@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from ganvas.config import Positive
 from ganvas.models.layers import (
+    ClassEmbedding,
     Flatten,
     Logits,
     SameConv2d,
@@ -168,12 +169,15 @@ class Crop(nn.Module):
 
 
 class Conditional(nn.Module):
-    """G with classes: (N, dims) latents and class indices (N,) -> images of these classes."""
+    """G with classes: (N, dims) latents and class indices (N,) -> images of these classes.
+
+    In place of indices also how much of each class is meant, (N, classes).
+    """
 
     def __init__(self, net: nn.Module, num_classes: int, dims: int) -> None:
         super().__init__()
         self.net = net
-        self.classes = nn.Embedding(num_classes, dims)
+        self.classes = ClassEmbedding(num_classes, dims)
         # small beside the latent, or G draws one image a class and has no use for the latent
         nn.init.normal_(self.classes.weight, std=0.02)
 

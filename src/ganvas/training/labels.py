@@ -2,45 +2,38 @@
 
 from __future__ import annotations
 
-from typing import Final
-
-import numpy as np
-
+from ganvas.classes import Classes
+from ganvas.config.fitting import ENOUGH_OF_A_CLASS
 from ganvas.errors import UsageError
 from ganvas.pixels import ImageSet
 from ganvas.protocols import Model, takes_labels
 
-LEAST: Final = 200
-"""Images of a class, below which `auto` leaves the classes out. A guess: on few images a GAN with
-classes collapses where one without does not (Shahbazi et al. 2022)."""
 
-
-def classes_told(model: Model, data: ImageSet) -> tuple[tuple[str, ...], str]:
-    """Names of the classes that the nets are told, maybe none, and why if `auto` decided.
+def classes_told(model: Model, data: ImageSet) -> tuple[Classes, str]:
+    """The classes that the nets are told, maybe none, and why if `auto` decided.
 
     Raises:
         UsageError: the model is to take labels, and the images have none.
     """
     if not takes_labels(model):
-        return (), ""
+        return Classes(), ""
     if getattr(model, "labels", "on") == "auto":
         reason = _against(data)
         if reason:
-            return (), f"classes are left out: {reason}"
-        return data.class_names, f"trained with the {data.num_classes} classes of the images"
+            return Classes(), f"classes are left out: {reason}"
+        return data.named_classes, f"trained with the {data.num_classes} classes of the images"
     if not data.num_classes:
         raise UsageError("model.labels: found 'on', and the images have none; allowed: off, auto")
-    return data.class_names, ""
+    return data.named_classes, ""
 
 
 def _against(data: ImageSet) -> str:
     """What speaks against using the classes; empty if nothing does."""
     if data.labels is None or data.num_classes < 2:
         return "the images have none" if data.labels is None else "there is only one"
-    counts = np.bincount(data.labels, minlength=data.num_classes)
-    if counts.min() >= LEAST:
+    classes = data.named_classes
+    fewest = min(classes.counts)
+    if fewest >= ENOUGH_OF_A_CLASS:
         return ""
-    fewest = int(counts.argmin())
-    return (
-        f"'{data.class_names[fewest]}' has {counts[fewest]} images, and {LEAST} are wanted of each"
-    )
+    name = classes.names[classes.counts.index(fewest)]
+    return f"'{name}' has {fewest} images, and {ENOUGH_OF_A_CLASS} are wanted of each"

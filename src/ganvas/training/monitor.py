@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Final
 
+from ganvas.classes import Classes
 from ganvas.config import Run
 from ganvas.config.length import Lengths
 from ganvas.errors import UsageError
@@ -44,8 +45,8 @@ class Monitor:
     state: State
     events: Events
     shape: Shape
-    classes: tuple[str, ...]
-    """Names of the classes that the nets are told; none if the model takes no labels."""
+    classes: Classes
+    """Those that the nets are told; none if the model takes no labels."""
     logged: int
     """Up to this step the rows are there already: the newest checkpoint's, on resuming."""
     best: int | None = None

@@ -11,7 +11,7 @@ import torch
 from torch import Generator, Tensor, nn
 
 from ganvas.batch import Batch, Latents
-from ganvas.generator import generate
+from ganvas.drawing import generate
 from ganvas.protocols import Latent
 from ganvas.training.augmenter import Augmenter
 from ganvas.training.optim import Adam, in_layout_of

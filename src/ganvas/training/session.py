@@ -13,13 +13,14 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from ganvas.batch import Latents
+from ganvas.classes import Classes
 from ganvas.config import Run
 from ganvas.config.length import Lengths
 from ganvas.data.loader import Loader
 from ganvas.data.prepare import load_images
 from ganvas.data.store import Store
+from ganvas.drawing import draw_sheet
 from ganvas.errors import UsageError
-from ganvas.generator import draw_sheet
 from ganvas.images import grid, scale_for, write_png
 from ganvas.pixels import ImageSet, Pixels, fingerprint
 from ganvas.rundir import RunFolder, Status, now
@@ -55,8 +56,8 @@ class Session:
     real_labels: Tensor | None
     """Their classes, if the model takes labels."""
     grid_latents: Latents
-    classes: tuple[str, ...]
-    """Names of the classes that the nets are told; none if the model takes no labels."""
+    classes: Classes
+    """Those that the nets are told; none if the model takes no labels."""
     events: Events
     logged: int
     """Up to this step the log is there already: the newest checkpoint's, on resuming."""
@@ -99,7 +100,7 @@ def open_session(
     run = plan.run
     about_data = {"images": len(data), "shape": data.shape, "sha256": fingerprint(data.images)}
     record = environment(device, state.players.precision, about_data)
-    store = Store(data, device, with_labels=bool(classes))
+    store = Store(data, device, with_labels=len(classes) > 0)
     logged = 0
     if resume:
         _check_environment(folder, record, reporter)

@@ -2,46 +2,80 @@
 
 import io
 import math
+import re
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 from typer import Argument, Option
 
+from ganvas.classes import chosen
 from ganvas.errors import UsageError
 from ganvas.verbs.imports import Imports, import_given, settings_file, with_components
 from ganvas.verbs.signatures import verb
 
 if TYPE_CHECKING:
-    from ganvas.pixels import Pixels
+    from ganvas.pixels import ImageSet, Pixels
+
+ROW: Final = 40
+"""Pixels that a row beside the name of its class is tall at least."""
 
 
 @verb
 def sample(
     what: Annotated[str | Path, Argument(help="A run folder or a saved generator.")],
     *,
-    num: Annotated[int, Option(help="How many images.")] = 25,
+    num: Annotated[
+        int | None,
+        Option(
+            help="How many images, of each class where several are asked for.  [default: 25; "
+            "10 of each class]"
+        ),
+    ] = None,
     seed: Annotated[
         int, Option(help="The same seed gives the same images, and the first of more.")
     ] = 0,
-    grid: Annotated[
-        Path | str | None, Option(help="PNG of all images in rows.  [default: samples.png]")
+    classes: Annotated[
+        list[str] | str | int | Sequence[str | int] | None,
+        Option(
+            "--class",
+            metavar="NAME|NUMBER|all",
+            help="Images of this class; several with commas, or by repeating it; a row each.",
+        ),
     ] = None,
-    folder: Annotated[Path | str | None, Option(help="New folder for one PNG an image.")] = None,
+    truncation: Annotated[
+        float, Option(help="Below 1: latents nearer to their mean, for more typical images.")
+    ] = 1.0,
+    grid: Annotated[
+        Path | str | None,
+        Option(help="PNG of all images in rows, or of a class a row.  [default: samples.png]"),
+    ] = None,
+    folder: Annotated[
+        Path | str | None,
+        Option(help="New folder for one PNG an image, in folders of their classes if it has any."),
+    ] = None,
     npz: Annotated[
         Path | str | None,
-        Option(help="NPZ with all images, uint8, as (N, H, W, C), or (N, H, W) if grey."),
+        Option(
+            help="NPZ with all images, uint8, as (N, H, W, C), or (N, H, W) if grey, and their "
+            "labels."
+        ),
     ] = None,
     walk: Annotated[
-        Path | str | None, Option(help="GIF of a round trip through latent space, 60 frames.")
+        Path | str | None,
+        Option(help="GIF of a round trip through latent space, or from class to class."),
     ] = None,
     imports: Imports = None,
 ) -> "Pixels":
     """Make images with a trained generator.
 
-    From Python they are written only where that is asked for.
+    A generator that was trained with classes draws them at random, each as often as in its training
+    data, unless they are asked for. Of several classes each has a row of the same latents. From
+    Python images are written only where that is asked for.
 
     Returns:
-        The images, uint8 (num, C, H, W).
+        The images, uint8 (num, C, H, W); of several classes (classes * num, C, H, W), one class
+        after another.
 
     Raises:
         UsageError: there is no generator, or an option is wrong.
@@ -54,52 +88,96 @@ def sample(
     ):
         if path is not None and Path(path).suffix.lower() != suffix:
             raise UsageError(f"--{option}: found '{path}'; allowed: a file name ending in {suffix}")
-    if num < 1:
+    if num is not None and num < 1:
         raise UsageError(f"--num: found {num}; allowed: 1 or more")
     if not Path(what).exists():
         raise UsageError(f"'{what}' does not exist; allowed: a run folder or a saved generator")
     if folder is not None and Path(folder).exists() and not _is_empty(Path(folder)):
         raise UsageError(f"--folder: '{folder}' is not empty; name a new folder")
 
+    import numpy as np
+
     from ganvas.generator import load
-    from ganvas.images import scale_for, to_pillow, write_gif, write_png
+    from ganvas.images import scale_for, to_pillow, write_gif
+    from ganvas.pixels import ImageSet
 
     import_given(imports)
     generator = with_components(settings_file(what), lambda: load(what))
-    made = generator.sample(num, seed)
+    asked = [] if classes is None else chosen(classes, generator.classes)
+    if len(asked) > 1:
+        each = num or 10
+        rows = [generator.sample(each, seed, label, truncation) for label in asked]
+        made = ImageSet(np.concatenate(rows), np.repeat(asked, each), generator.classes)
+    elif asked:
+        images = generator.sample(num or 25, seed, asked[0], truncation)
+        made = ImageSet(images, np.repeat(asked, len(images)), generator.classes)
+    else:
+        made = generator.labelled(num or 25, seed, truncation)
     if grid is not None:
-        _write_grid(Path(grid), made)
+        _write_grid(Path(grid), made, asked)
     if folder is not None:
-        digits = len(str(num - 1))
-        for i, image in enumerate(made):
-            write_png(Path(folder) / f"{i:0{digits}d}.png", image)
+        _write_folder(Path(folder), made)
     if npz is not None:
         _write_npz(Path(npz), made)
     if walk is not None:
-        frames = generator.walk(seed=seed)
+        frames = generator.walk(max(60, 12 * len(asked)), 5, seed, asked or None, truncation)
         scale = scale_for(frames.shape[2])
         write_gif(Path(walk), [to_pillow(frame, scale) for frame in frames], 80)
-    return made
+    return made.images
 
 
 def _is_empty(folder: Path) -> bool:
     return folder.is_dir() and not any(folder.iterdir())
 
 
-def _write_grid(path: Path, images: "Pixels") -> None:
-    from ganvas.images import grid, scale_for, write_png
+def _write_grid(path: Path, made: "ImageSet", classes: list[int]) -> None:
+    """All images in rows; of several classes each in a row of its own, beside its name."""
+    from ganvas.images import beside_names, grid, scale_for, write_picture, write_png
 
+    images = made.images
+    if len(classes) > 1:
+        sheet = grid(images, len(classes), len(images) // len(classes))
+        scale = max(scale_for(sheet.shape[1]), math.ceil(ROW / images.shape[2]))
+        names = [made.classes[label] for label in classes]
+        write_picture(path, beside_names(sheet, names, scale))
+        return
     columns = math.ceil(math.sqrt(len(images)))
     sheet = grid(images, math.ceil(len(images) / columns), columns)
     write_png(path, sheet, scale_for(sheet.shape[1]))
 
 
-def _write_npz(path: Path, images: "Pixels") -> None:
+def _write_folder(folder: Path, made: "ImageSet") -> None:
+    """A file an image; with labels in a folder for each class, as data sets of one's own have."""
+    from ganvas.images import write_png
+
+    digits = len(str(len(made) - 1))
+    for i, image in enumerate(made.images):
+        parts = [] if made.labels is None else [_folder_of(made.classes, int(made.labels[i]))]
+        write_png(folder.joinpath(*parts, f"{i:0{digits}d}.png"), image)
+
+
+def _folder_of(classes: tuple[str, ...], label: int) -> str:
+    """The name of a class, or its number where not all of them can name a folder."""
+    if all(re.fullmatch(r"\w[\w .+-]{0,60}\w|\w", name) for name in classes):
+        return classes[label]
+    return str(label)
+
+
+def _write_npz(path: Path, made: "ImageSet") -> None:
+    """Labels are whole numbers: a class's name where all names are, otherwise its place."""
     import numpy as np
 
     from ganvas.files import write_file
 
     buffer = io.BytesIO()
-    channels_last = images[:, 0] if images.shape[1] == 1 else np.moveaxis(images, 1, -1)
-    np.savez_compressed(buffer, images=channels_last)
+    images = made.images
+    arrays: dict[str, Any] = {
+        "images": images[:, 0] if images.shape[1] == 1 else np.moveaxis(images, 1, -1)
+    }
+    if made.labels is not None:
+        names = np.array(made.classes)
+        numbers = names.astype(np.int64) if all(map(str.isdecimal, made.classes)) else None
+        arrays["labels"] = made.labels if numbers is None else numbers[made.labels]
+        arrays["classes"] = names
+    np.savez_compressed(buffer, **arrays)
     write_file(path, buffer.getvalue())

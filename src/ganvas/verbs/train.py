@@ -1,6 +1,7 @@
 """`train`: from a recipe and a few options to a run folder."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final, TypedDict, Union, Unpack, get_args
 
@@ -15,11 +16,14 @@ from ganvas.verbs.signatures import DataRoot, verb
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from ganvas.config import Run
+    from ganvas.config import Recipe, Run, Tables
+    from ganvas.config.fitting import Choice
     from ganvas.rundir import RunFolder
     from ganvas.training.loop import Trained
 
 DEFAULT_RECIPE: Final = "quickstart"
+"""Without data either."""
+DEFAULT_FOR_DATA: Final = "modern"
 
 
 class Sets:
@@ -109,7 +113,7 @@ class Options(TypedDict, total=False):
 RecipeName = Annotated[
     Union[str, Path, "Run", None],
     Argument(
-        help="A recipe's name or a TOML file.  [default: quickstart]",
+        help="A recipe's name or a TOML file.  [default: modern with --data, else quickstart]",
         autocompletion=completion.recipes,
     ),
 ]
@@ -128,7 +132,7 @@ def train(
     ] = True,
     **options: Unpack[Options],
 ) -> "Trained":
-    """Train a GAN; without a recipe a small one on embedded digits, in under a minute.
+    """Train a GAN; without a recipe one fitted to --data, or a small one on embedded digits.
 
     In the place of a recipe may be a `Run`, as `resolve` gives it. It has every setting, so that
     none may be given besides. `settings` are a mapping, as {"loss.name": "least-squares"}, or
@@ -141,7 +145,8 @@ def train(
         UsageError: a setting, a file or the data is wrong; nothing has been written.
         RunError: the run failed on the way; its checkpoints are intact.
     """
-    run = resolve(recipe, **options)
+    root = Path(data_root) if data_root else None
+    run, choices = _resolved(recipe, options, root, fetch=True)
     resume = options.get("resume")
     if resume is not None:
         folder, checkpoint = _resumable(Path(resume))
@@ -158,7 +163,8 @@ def train(
     reporter = Live(console) if progress else Silent()
     for line in config.ignored(run):
         reporter.warn(line)
-    root = Path(data_root) if data_root else None
+    if choices:
+        reporter.say(f"fitted to the images, see config.toml: {', '.join(map(str, choices))}")
     if resume is None:
         with RunFolder(Path(outdir)).locked() if outdir else claim(run.recipe) as folder:
             return fit(run, folder, reporter, root)
@@ -167,12 +173,24 @@ def train(
 
 
 @verb
-def resolve(recipe: RecipeName = None, **options: Unpack[Options]) -> "Run":
+def resolve(
+    recipe: RecipeName = None, *, data_root: DataRoot = None, **options: Unpack[Options]
+) -> "Run":
     """The settings that `train` with these arguments runs with; nothing is trained or written.
+
+    A recipe that is fitted to the images reads them for that, but fetches none: where those of a
+    published data set are not there, it goes by what is known of them.
 
     Raises:
         UsageError: a setting or a file is wrong.
     """
+    return _resolved(recipe, options, Path(data_root) if data_root else None, fetch=False)[0]
+
+
+def _resolved(
+    recipe: "str | Path | Run | None", options: Options, root: Path | None, *, fetch: bool
+) -> "tuple[Run, list[Choice]]":
+    """The settings, and those of them that were fitted to the images."""
     from ganvas import config
 
     changes = list(_changes(options))
@@ -184,23 +202,34 @@ def resolve(recipe: RecipeName = None, **options: Unpack[Options]) -> "Run":
             raise UsageError(
                 f"{given[0]}: found with a Run, which has every setting; give it to ganvas.resolve"
             )
-        return recipe
+        return recipe, []
     if recipe is None and resume is not None:
         recipe = _resumable(Path(resume))[0].config
     imports = import_given(options.get("imports"))
-    tables = config.read_recipe(str(recipe or DEFAULT_RECIPE)).tables
+    data = options.get("data")
+    found = config.read_recipe(
+        str(recipe or (DEFAULT_RECIPE if data is None else DEFAULT_FOR_DATA))
+    )
+    tables = found.tables
     if imports and resume is None:  # a run that goes on has them where it had them
         tables["imports"] = list(dict.fromkeys([*config.imports_of(tables), *imports]))
-    if (data := options.get("data")) is not None:
+    if data is not None:
         tables["data"] = _data_table(str(data))
         # `first` is how much the recipe takes of its own data set
         whole = {k: v for k, v in tables.get("preprocess", {}).items() if k != "first"}
         tables["preprocess"] = whole
     tables = config.override(tables, changes)
-    if str(recipe).endswith(".toml"):
-        run = with_components(Path(str(recipe)), lambda: config.build(tables))
-    else:
-        run = config.build(tables)
+
+    def build() -> "tuple[Run, list[Choice]]":
+        choices = _fitted(found, tables, [key for key, _ in changes], root, fetch)
+        chosen = config.override(tables, [(choice.setting, choice.value) for choice in choices])
+        before, after = dict(config.leaves(found.tables)), dict(config.leaves(chosen))
+        reasons = {k: r for k, r in found.reasons.items() if k in after and after[k] == before[k]}
+        reasons |= {choice.setting: choice.reason for choice in choices}
+        return replace(config.build(chosen), reasons=reasons), choices
+
+    is_file = str(recipe).endswith(".toml")
+    run, choices = with_components(Path(str(recipe)), build) if is_file else build()
 
     from ganvas.training.plan import asked
 
@@ -208,7 +237,34 @@ def resolve(recipe: RecipeName = None, **options: Unpack[Options]) -> "Run":
         raise UsageError(
             f"--every: found '{options['every']}' where nothing is evaluated; give --evaluate too"
         )
-    return run
+    return run, choices
+
+
+def _fitted(
+    recipe: "Recipe", tables: "Tables", changed: Sequence[str], root: Path | None, fetch: bool
+) -> "list[Choice]":
+    """What the images decide of a recipe with changes: settings that nobody gave."""
+    renamed = {key.removesuffix("name") for key in changed if key.endswith(".name")}
+    touched = {f"{key.rpartition('.')[0]}.name" for key in changed}
+    open_ = [
+        key
+        for key in recipe.fitted
+        if key not in changed
+        and not key.startswith(tuple(renamed))  # settings of a component that is not there now
+        and key not in touched  # settings were given of the component that there is
+    ]
+    if not open_:
+        return []
+
+    from ganvas import config
+    from ganvas.config.fitting import fitted
+    from ganvas.data.facts import read_facts
+
+    dataset = config.component("data", tables["data"])
+    preprocess = config.component("preprocess", tables.get("preprocess", {}))
+    facts = read_facts(dataset, preprocess, root, fetch=fetch)
+    given = {key: value for key, value in config.leaves(tables) if key not in open_}
+    return fitted(facts, open_, given)
 
 
 def dry_run(
@@ -225,11 +281,12 @@ def dry_run(
     """
     from ganvas.verbs.checking import check
 
-    run = resolve(recipe, **options)
+    root = Path(data_root) if data_root else None
+    run = resolve(recipe, data_root=root, **options)
     if (resume := options.get("resume")) is not None:
         run = _resumed(run, _resumable(Path(resume))[0], outdir)
         outdir = None
-    return run, check(run, Path(data_root) if data_root else None, Path(outdir) if outdir else None)
+    return run, check(run, root, Path(outdir) if outdir else None)
 
 
 def _changes(options: Options) -> Iterator[tuple[str, Any]]:

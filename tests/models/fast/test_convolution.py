@@ -189,6 +189,7 @@ def resident() -> int:
     return int(Path("/proc/self/statm").read_text().split()[1]) * 4096
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="the system does not say")
 @pytest.mark.parametrize("precision", [torch.float32, torch.bfloat16])
 def test_memory_does_not_grow_with_a_penalty(precision: torch.dtype) -> None:

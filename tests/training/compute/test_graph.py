@@ -23,8 +23,8 @@ from ganvas.config import AdamSettings, Run
 from ganvas.config.length import Lengths
 from ganvas.data.loader import Loader
 from ganvas.data.store import Store
+from ganvas.drawing import draw_sheet
 from ganvas.errors import RunError, UsageError
-from ganvas.generator import draw_sheet
 from ganvas.images import to_float
 from ganvas.pixels import ImageSet
 from ganvas.registry import LATENTS, MODELS, UPDATES

@@ -33,6 +33,7 @@ def faults(call: str) -> int:
     return int(done.stdout)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="another C library")
 def test_pages_are_cleared_once() -> None:
     """5 times 80 MB are 100,000 pages of 4 kB, or 25,000 of 16 kB."""
@@ -71,6 +72,7 @@ for _ in range(2):
 """
 
 
+@pytest.mark.slow_after(1)
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="another OpenMP")
 @pytest.mark.parametrize("threads", ["started", "not started"])
 def test_so_are_the_threads_of_torch(threads: str) -> None:
