@@ -40,7 +40,8 @@ def images(*counts: int, names: tuple[str, ...] = ()) -> ImageSet:
             Modern(labels="auto"),
             images(300, ENOUGH_OF_A_CLASS - 1, names=("cat", "dog")),
             (),
-            f"classes are left out: 'dog' has {ENOUGH_OF_A_CLASS - 1} images, and {ENOUGH_OF_A_CLASS} are wanted of each",
+            f"classes are left out: 'dog' has {ENOUGH_OF_A_CLASS - 1} images, and "
+            f"{ENOUGH_OF_A_CLASS} are wanted of each",
         ),
     ],
 )
