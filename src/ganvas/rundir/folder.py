@@ -47,7 +47,7 @@ APPENDING: Final = 20.0
 """Seconds to wait until somebody else has added rows."""
 
 _NEWLY_WRITTEN: Final = re.compile(
-    r"\.(config\.toml|env\.json|log\.jsonl|metrics\.jsonl|status\.json"
+    r"\.(config\.toml|env\.json|(log|metrics|watchdog)\.jsonl|status\.json"
     r"|reals\.png|losses\.png|training\.gif)\.\w{8}"
 )
 """Names under which training writes aside in the folder itself; other verbs have other names."""
@@ -80,6 +80,10 @@ class RunFolder:
     @property
     def metrics(self) -> Path:
         return self.path / "metrics.jsonl"
+
+    @property
+    def watchdog(self) -> Path:
+        return self.path / "watchdog.jsonl"
 
     @property
     def reals(self) -> Path:
@@ -320,6 +324,13 @@ class RunFolder:
         with locked(self._metrics_lock, APPENDING):
             append_lines(self.metrics, added.encode(), durable=True)
 
+    def read_watchdog(self) -> list[dict[str, Any]]:
+        """What the watchdog saw, oldest first; what is no such line is left out."""
+        return [line for line in read_lines(self.watchdog) if isinstance(line.get("fault"), str)]
+
+    def append_watchdog(self, line: Mapping[str, Any]) -> None:
+        append_lines(self.watchdog, json.dumps(line).encode() + b"\n", durable=True)
+
     @property
     def _metrics_lock(self) -> Path:
         return self.path / ".metrics.lock"
@@ -348,14 +359,27 @@ class RunFolder:
                 write_file(self.metrics, _joined(kept))
         return remarks
 
+    def rewind_watchdog(self, step: int, rollbacks: int) -> None:
+        """Drop what the watchdog saw after `step` of a run that went back so many times till there.
+
+        What it saw before the run went back, of steps that were taken and given up, stays.
+        """
+        if self.watchdog.is_file():
+            lines = content_of(self.watchdog).split(b"\n")
+            kept = (
+                line for line in lines if line and not _is_after(as_object(line), step, rollbacks)
+            )
+            write_file(self.watchdog, _joined(kept))
+
 
 def _joined(lines: Iterator[bytes]) -> bytes:
     return b"".join(line + b"\n" for line in lines)
 
 
-def _is_after(line: Mapping[str, Any] | None, step: int) -> bool:
-    found = number((line or {}).get("step"))
-    return found is not None and found > step
+def _is_after(line: Mapping[str, Any] | None, step: int, rollbacks: int = 0) -> bool:
+    line = line or {}
+    found, times = number(line.get("step")), number(line.get("rollbacks")) or 0
+    return found is not None and (times, found) > (rollbacks, step)
 
 
 def _step(name: str) -> int | None:

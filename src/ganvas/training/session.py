@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +35,7 @@ from ganvas.training.labels import classes_told
 from ganvas.training.monitor import Monitor
 from ganvas.training.plan import make_plan
 from ganvas.training.progress import Reporter
+from ganvas.training.rollback import make_changes
 from ganvas.training.state import State, new_state
 from ganvas.training.updates import Alternating
 
@@ -68,6 +69,8 @@ class Session:
     """When this sitting began."""
     saved: int
     """The step of the newest checkpoint of this sitting, or of the one that it began with."""
+    changes: Mapping[str, float] = field(default_factory=dict)
+    """What was changed at the beginning of this sitting, after a failure."""
     _sheet: tuple[int, Pixels] | None = None
     """The newest sheet and its step."""
 
@@ -87,8 +90,12 @@ def open_session(
     data_root: Path | None,
     resume: bool,
     checkpoint: Path | None,
+    changes: Mapping[str, float] | None = None,
 ) -> Session:
-    """Load the data, build the nets, and make or reopen the run folder."""
+    """Load the data, build the nets, and make or reopen the run folder.
+
+    `changes` are made to the state that it goes on from, after a failure.
+    """
     started = now()
     check_device(run, device)
     data = load_images(run.data, run.preprocess, "train", data_root)
@@ -106,12 +113,15 @@ def open_session(
         _check_environment(folder, record, reporter)
         folder.sweep()
         logged = _restore(state, folder, checkpoint, reporter)
+        make_changes(run, state, changes or {})
+        folder.rewind_watchdog(logged, int(state.memory.get("rollbacks", 0)))
     else:
         folder.create(run, record)
-    if about_classes:
-        reporter.say(about_classes)
-    for remark in data.remarks:
-        reporter.warn(remark)
+    if not changes:  # it was said when the run began
+        if about_classes:
+            reporter.say(about_classes)
+        for remark in data.remarks:
+            reporter.warn(remark)
     images = lengths.images_at(state.step)
     folder.write_status(
         Status(state="running", step=state.step, images=images, recipe=run.recipe, started=started)
@@ -139,6 +149,7 @@ def open_session(
         curves=Curves(events, run.output.tags),
         started=started,
         saved=state.step,
+        changes=changes or {},
     )
 
 

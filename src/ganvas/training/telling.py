@@ -11,6 +11,7 @@ from ganvas.training.compute.device import wait_for
 from ganvas.training.ending import Ending
 from ganvas.training.progress import Reporter
 from ganvas.training.session import Session
+from ganvas.training.watch import Watch
 
 STATUS_SECONDS: Final = 2.0
 """Least time between two looks at the run in its status.json."""
@@ -26,8 +27,9 @@ class Telling:
     `now` is always of one clock.
     """
 
-    def __init__(self, session: Session, ending: Ending, reporter: Reporter) -> None:
+    def __init__(self, session: Session, ending: Ending, reporter: Reporter, watch: Watch) -> None:
         self._session, self._ending, self._reporter = session, ending, reporter
+        self._watch = watch
         self._first_step = session.state.step
         self._told = self._shown = self._now = -math.inf
         self._warned = False
@@ -64,7 +66,8 @@ class Telling:
             if said:
                 self._reporter.say(said)
                 self._warned = True
-        self._reporter.line(values, self._ending.total, self._session.monitor.note)
+        notes = filter(None, (self._session.monitor.note, self._watch.note))
+        self._reporter.line(values, self._ending.total, " · ".join(notes))
         self._shown = self._now
 
 

@@ -90,6 +90,11 @@ class Options(TypedDict, total=False):
         Option(help="How often: 1epoch, 500steps.  [default: auto, in under 5 % of the time]"),
         Sets("evaluate.every"),
     ]
+    on_failure: Annotated[
+        str | None,
+        Option(help="On NaN, collapse and the like: stop, rollback or continue."),
+        Sets("train.on_failure"),
+    ]
     settings: Annotated[
         list[str] | Mapping[str, Any] | Sequence[str] | None,
         Option(
@@ -353,6 +358,8 @@ def _resumable(what: Path) -> tuple["RunFolder", Path | None]:
 
 def _resumed(run: "Run", folder: "RunFolder", outdir: str | Path | None) -> "Run":
     """The run that goes on: in its own folder, with its own settings."""
+    from dataclasses import replace
+
     from ganvas import config
     from ganvas.training.plan import as_begun
 
@@ -362,6 +369,7 @@ def _resumed(run: "Run", folder: "RunFolder", outdir: str | Path | None) -> "Run
         )
     begun = config.load(folder.config)
     run = as_begun(run, begun)
+    begun = replace(begun, train=replace(begun.train, on_failure=run.train.on_failure))
     if changes := config.diff(begun, run):
         raise UsageError(
             f"--resume: the settings are not those of '{folder.path}': {'; '.join(changes)}; "
