@@ -155,7 +155,7 @@ def test_a_run_goes_back_and_on_with_lower_rates(cli: Any, tiny_run: Path) -> No
     run = ("train", tiny_run / "config.toml", "--on-failure", "rollback", "--learning-rate", 1)
     said = cli(*run, "--outdir", "run")
     assert said.code == 0, said.err
-    folder = RunFolder("run")
+    folder = RunFolder(Path("run"))
     found = lines_of(Path("run"), "diverged")
     assert [line["rollbacks"] for line in found] == list(range(len(found))) and len(found) in (1, 2)
     assert found[0]["change"] == (
