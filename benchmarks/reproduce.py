@@ -6,6 +6,7 @@
     python benchmarks/reproduce.py look RUN STEP COUNT "what is to be seen"
     python benchmarks/reproduce.py report [--output FILE]
     python benchmarks/reproduce.py keep [--only ...] [--into FOLDER] [--limit-mb 64]
+    python benchmarks/reproduce.py package [--only ...] [--into FOLDER] [--limit-mb 32]
     python benchmarks/reproduce.py speed --device cuda --minutes 8 [--seconds 12]
 
 The runs lie in one folder (--folder, by default runs/reproduction), each in RECIPE-seedN.
@@ -19,6 +20,9 @@ evaluate  measures the last and the best generator of each run that is not in pr
 look      notes how many tiles of a sheet are legible to one's own eyes
 report    writes the tables from what is in the run folders
 keep      copies generators, logs, numbers and sheets of finished runs to where they are committed
+package   puts the last generators of finished, evaluated runs into the package, seed 0 at the
+          recipe's length, with 8-bit weights or halves, measured again, each with its card;
+          of one that is there already the card alone is written again
 speed     trains every recipe for some seconds, on CUDA with and without graph capture; the rows
           are in speed.jsonl, nothing is measured twice
 
@@ -35,12 +39,13 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from reproduction import keep, measure, report, speed
+from reproduction import keep, measure, package, report, speed
 from reproduction.folder import Folder, open_all, running
 from reproduction.plan import select
 from reproduction.queue import Queue
 
 RESULTS = Path(__file__).parent / "results"
+PRETRAINED = Path(__file__).parent.parent / "src" / "ganvas" / "pretrained"
 UNDONE = 75
 """Exit status where minutes were over before the work was, EX_TEMPFAIL of sysexits.h."""
 
@@ -121,6 +126,13 @@ def keep_finished(args: argparse.Namespace) -> int:
     return 0
 
 
+def package_finished(args: argparse.Namespace) -> int:
+    for folder in _folders(args):
+        if folder.has_begun:
+            print(package.package(folder, args.into, round(1e6 * args.limit_mb)), flush=True)
+    return 0
+
+
 def measure_speed(args: argparse.Namespace) -> int:
     path, runs = args.folder / "speed.jsonl", select(args.only, args.born)
     todo = speed.missing(path, runs, args.device)
@@ -172,6 +184,9 @@ def parse(words: Sequence[str] | None = None) -> argparse.Namespace:
     added = verb("keep", keep_finished, chosen)
     added.add_argument("--into", type=Path, default=RESULTS / "reproduction")
     added.add_argument("--limit-mb", type=float, default=64.0, help="for all that is there then")
+    added = verb("package", package_finished, chosen)
+    added.add_argument("--into", type=Path, default=PRETRAINED)
+    added.add_argument("--limit-mb", type=float, default=32.0, help="for all generators together")
     added = verb("speed", measure_speed, chosen)
     added.add_argument("--device", required=True)
     added.add_argument("--minutes", type=float, default=math.inf)

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from ganvas.verbs.sample import sample
     from ganvas.verbs.show import list_names as list
     from ganvas.verbs.show import show
+    from ganvas.verbs.studio import open_studio
     from ganvas.verbs.train import resolve, train
 
 __version__: str
@@ -41,6 +42,7 @@ _HOMES: Final = {
     "import_weights": "ganvas.verbs.import_weights",
     "list": "ganvas.verbs.show",
     "load": "ganvas.generator",
+    "open_studio": "ganvas.verbs.studio",
     "resolve": "ganvas.verbs.train",
     "sample": "ganvas.verbs.sample",
     "show": "ganvas.verbs.show",
@@ -61,6 +63,7 @@ __all__ = [
     "import_weights",
     "list",
     "load",
+    "open_studio",
     "resolve",
     "sample",
     "show",

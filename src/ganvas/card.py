@@ -17,6 +17,7 @@ from typing import Any, Final
 from ganvas import config
 from ganvas.config import Run
 from ganvas.errors import UsageError
+from ganvas.pretrained import hub
 from ganvas.rundir import RunFolder
 
 LACKING: Final = "not stated"
@@ -28,7 +29,16 @@ LIMITS: Final = (
     "compare only with numbers of the same protocol.",
     "It was made for study. Nothing has been tested that a decision about people may rest on.",
 )
-
+DATA_LICENCES: Final = {
+    "mnist": "CC BY-SA 3.0",
+    "fashion-mnist": "MIT",
+    "mnist-classes": "CC BY-SA 3.0, that of MNIST",
+    "emnist-letters": "none stated; NIST Special Database 19 is in the public domain",
+    "cifar10": "none stated; its authors ask to be cited",
+    "digits": "CC BY 4.0",
+    "alphabet": "drawn from typefaces under the Bitstream Vera, SIL Open Font and BaKoMa licences",
+}
+"""What the data sets with a name are published under."""
 
 _NO_PART: Final = ("recipe", "seed", "output.", "evaluate.")
 """Settings that a card has elsewhere, or that leave the generator as it is."""
@@ -36,12 +46,15 @@ _NO_PART: Final = ("recipe", "seed", "output.", "evaluate.")
 
 def provenance(run: Run, folder: Path) -> dict[str, Any]:
     """What config.json says of the training of a run's generator that is saved in `folder`."""
-    tables = config.to_tables(run)
+    tables, environment = config.to_tables(run), _environment(RunFolder(folder.parent))
+    known = environment.get("data", {})
+    data = {key: known[key] for key in ("images", "sha256") if key in known}
     return {
         "seed": run.seed,
         "length": _length(run),
         "changed": _changed(run.recipe, tables),
-        "data": {"name": tables["data"]["name"]} | _data_of(RunFolder(folder.parent)),
+        "data": {"name": tables["data"]["name"]} | data,
+        "machine": _machine(environment),
     }
 
 
@@ -70,12 +83,26 @@ def _recipe(name: str) -> tuple[str, dict[str, Any]]:
     return recipe.about, dict(config.leaves(config.to_tables(config.build(recipe.tables))))
 
 
-def _data_of(folder: RunFolder) -> dict[str, Any]:
-    """Number and SHA-256 of the images that a run was trained on, where there is a run."""
+def _environment(folder: RunFolder) -> dict[str, Any]:
+    """Where and on what a run was trained, where there is a run."""
     if not (folder.config.is_file() and folder.environment.is_file()):
         return {}
-    data = folder.read_environment().get("data", {})
-    return {key: data[key] for key in ("images", "sha256") if key in data}
+    return folder.read_environment()
+
+
+def _machine(environment: Mapping[str, Any]) -> str:
+    """'AMD EPYC (AVX512), 1 thread, device cpu, float32, PyTorch 2.13.0'; empty if unknown."""
+    if not environment.get("processor"):
+        return ""
+    kind, threads = environment.get("cpu_capability"), environment.get("threads")
+    parts = [
+        environment["processor"] + (f" ({kind})" if kind else ""),
+        f"{threads} thread{'' if threads == 1 else 's'}" if threads else "",
+        f"device {environment.get('device', LACKING)}",
+        str(environment.get("precision", "")),
+        f"PyTorch {environment.get('versions', {}).get('torch', LACKING)}",
+    ]
+    return ", ".join(filter(None, parts))
 
 
 @dataclass(frozen=True)
@@ -91,6 +118,8 @@ class Card:
     dims: int
     shape: tuple[int, int, int]
     """Channels, height, width."""
+    classes: tuple[str, ...]
+    """Names of the classes that can be asked for."""
     images_seen: int
     """Real images shown in training."""
     licence: str
@@ -104,6 +133,13 @@ class Card:
     data: str
     data_images: int | None
     data_sha256: str
+    data_licence: str
+    """What the training images are published under."""
+    machine: str
+    weights: str
+    """How the weights are packed, and what that did to the distance; empty if they are not."""
+    notes: tuple[str, ...]
+    """What was seen of its images, in sentences."""
     rows: tuple[dict[str, Any], ...]
     """The newest row of each metric of each protocol that was measured of this generator."""
 
@@ -114,9 +150,10 @@ class Card:
         channels, height, width = self.shape
         colours = {1: "grey", 3: "RGB", 4: "RGBA"}.get(channels, f"{channels}-channel")
         data = f", trained on `{self.data}`" if self.data else ""
+        asked = f", with {len(self.classes)} classes to choose from" if self.classes else ""
         return (
             f"Draws {colours} images of {height}x{width} pixels: "
-            f"the generator of a GAN{data} by the recipe `{self.recipe}`."
+            f"the generator of a GAN{data} by the recipe `{self.recipe}`{asked}."
         )
 
     @property
@@ -125,18 +162,28 @@ class Card:
         changed = ", ".join(f"{key} = {value}" for key, value in self.changed.items())
         images = "" if self.data_images is None else f"{self.data_images:,} images"
         digest = self.data_sha256 and f"SHA-256 of the pixels {self.data_sha256}"
+        classes = f"{len(self.classes)}: {', '.join(self.classes)}"
         shown = f"{self.images_seen:,} real images shown" if self.images_seen else ""
         origin = {"origin": self.origin} if self.origin else {}
         return origin | {
             "recipe": ": ".join(filter(None, (self.recipe, self.about))),
             "net": f"{self.model}, {self.parameters:,} parameters",
             "latent": f"{self.dims} values, {self.latent}",
+            **({"classes": classes} if self.classes else {}),
             "data": ", ".join(filter(None, (self.data, images, digest))) or LACKING,
+            "licence of the data": self.data_licence or LACKING,
             "length": ", ".join(filter(None, (self.length, shown))) or LACKING,
             "seed": LACKING if self.seed is None else str(self.seed),
             "settings changed": changed or "none",
+            **({"machine": self.machine} if self.machine else {}),
+            **({"weights": self.weights} if self.weights else {}),
             "licence": self.licence or LACKING,
         }
+
+    @property
+    def limits(self) -> tuple[str, ...]:
+        """What it cannot do: what was seen of this one, and what holds for all."""
+        return (*self.notes, *LIMITS)
 
     def lacks(self) -> list[str]:
         """What a reader would miss, each with what to do about it."""
@@ -160,7 +207,7 @@ class Card:
             f"## Use\n\n```python\n{self.usage(where)}\n```\n",
             f"## Training\n\n| | |\n|---|---|\n{facts}",
             f"## Measured\n\n{self._measured()}",
-            "## Limits\n\n" + "".join(f"- {line}\n" for line in LIMITS),
+            "## Limits\n\n" + "".join(f"- {line}\n" for line in self.limits),
         ]
         if lacks := self.lacks():
             parts.append("## What this card lacks\n\n" + "".join(f"- {x}\n" for x in lacks))
@@ -168,10 +215,11 @@ class Card:
 
     def usage(self, where: str) -> str:
         channels, height, width = self.shape
+        labels = f", labels=[{len(self.classes) - 1}] * 16" if self.classes else ""
         return (
             "import ganvas\n"
             f'generator = ganvas.load("{where}")\n'
-            "images = generator.sample(16, seed=0)"
+            f"images = generator.sample(16, seed=0{labels})"
             f"  # uint8, (16, {channels}, {height}, {width})"
         )
 
@@ -229,7 +277,7 @@ def _cell(text: object) -> str:
     return str(text).replace("|", "\\|").replace("\n", " ")
 
 
-def read(folder: Path, parameters: int, images_seen: int) -> Card:
+def read(folder: Path, parameters: int, images_seen: int, classes: tuple[str, ...] = ()) -> Card:
     """The card of the generator saved in `folder`; the two numbers are what its weights say.
 
     Raises:
@@ -254,15 +302,20 @@ def read(folder: Path, parameters: int, images_seen: int) -> Card:
             latent=latent["name"],
             dims=latent["dims"],
             shape=(channels, height, width),
+            classes=classes,
             images_seen=images_seen,
             licence=training.get("licence", ""),
-            origin=training.get("origin", ""),
+            origin=training.get("origin", "") or hub.origin(folder),
             seed=training.get("seed"),
             length=training.get("length", ""),
             changed=dict(training.get("changed", {})),
             data=data.get("name", ""),
             data_images=data.get("images"),
             data_sha256=data.get("sha256", ""),
+            data_licence=DATA_LICENCES.get(data.get("name", ""), ""),
+            machine=training.get("machine", ""),
+            weights=training.get("weights", ""),
+            notes=tuple(map(str, training.get("notes", ()))),
             rows=_newest(rows, images_seen),
         )
     except KeyError as error:

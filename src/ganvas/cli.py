@@ -156,6 +156,12 @@ def export(options: dict[str, Any], *, as_json: Json = False) -> None:
     printing.written(ganvas.export(**options), as_json)
 
 
+@app.command()
+@takes(ganvas.open_studio)
+def studio(options: dict[str, Any]) -> None:
+    ganvas.open_studio(**options, say=typer.echo)
+
+
 @app.command("import")
 @takes(ganvas.import_weights)
 def import_(options: dict[str, Any], *, as_json: Json = False) -> None:

@@ -19,7 +19,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
-from ganvas import card, config
+from ganvas import card, compact, config, pretrained
 from ganvas.batch import Latents
 from ganvas.card import Card
 from ganvas.classes import Classes, chosen, numbered
@@ -260,30 +260,31 @@ def write_card(generator: Generator, folder: Path) -> None:
 def card_of(generator: Generator, folder: Path) -> Card:
     """The card of a generator that is saved in `folder`."""
     parameters = sum(value.numel() for value in generator.net.parameters())
-    return card.read(folder, parameters, generator.images_seen)
+    return card.read(folder, parameters, generator.images_seen, generator.classes)
 
 
 def folder_of(what: str | Path) -> Path:
-    """Where the generator of a run folder, or of a saved generator's, has its files.
+    """Where the generator of a run folder, a saved, a pretrained or a hub's one has its files.
 
     Raises:
         UsageError: there is none.
+        RunError: the hub cannot be reached.
     """
-    folder = Path(what)
+    folder = pretrained.located(what)
     if not folder.exists():
-        raise UsageError(f"'{what}' does not exist; allowed: a run folder or a saved generator")
+        raise pretrained.missing(what)
     if (folder / "generator").is_dir():
         folder = folder / "generator"
     if not (folder / _CONFIG).is_file() or not (folder / WEIGHTS).is_file():
         raise UsageError(
-            f"'{what}' holds no generator ({_CONFIG} and {WEIGHTS}); "
-            "allowed: a run folder or a saved generator"
+            f"'{what}' holds no generator ({_CONFIG} and {WEIGHTS}); allowed: {pretrained.ALLOWED}"
         )
     return folder
 
 
 def load(what: str | Path) -> Generator:
-    """The generator in a run folder or a saved generator's folder, ready to sample.
+    """The generator of a run folder or a saved generator's folder, a pretrained one by its name or
+    one of the Hugging Face hub as hf:OWNER/NAME, ready to sample.
 
     Nothing in the folder is executed, and the weights' sizes are checked before they are read.
 
@@ -370,14 +371,16 @@ def _read_weights(net: nn.Module, path: Path) -> int:
     try:
         with safe_open(path, "pt") as file:
             found = {key: file.get_slice(key).get_shape() for key in file.keys()}
-            images_seen = (file.metadata() or {}).get("images_seen", "0")
+            metadata = file.metadata() or {}
+        form, images_seen = metadata.get(compact.FORM), metadata.get("images_seen", "0")
+        found = compact.shapes(found, form)
         if found != expected:
             key = min(k for k in expected | found if expected.get(k) != found.get(k))
             raise UsageError(
                 f"'{path}' does not fit its config.json: {key} has shape "
                 f"{found.get(key, 'none')}, expected {expected.get(key, 'none')}"
             )
-        weights = load_file(path)
+        weights = compact.unpack(load_file(path), form)
         if wrong := [key for key in weights if weights[key].dtype != types[key]]:
             raise UsageError(
                 f"'{path}' does not fit its config.json: {wrong[0]} is of type "
@@ -386,6 +389,8 @@ def _read_weights(net: nn.Module, path: Path) -> int:
         if wrong := [key for key in weights if not weights[key].isfinite().all()]:
             raise UsageError(f"'{path}' is damaged: {wrong[0]} holds NaN or infinite values")
         net.load_state_dict(weights, assign=True)
-    except (OSError, SafetensorError, RuntimeError) as error:
+    except UsageError:
+        raise
+    except (OSError, SafetensorError, RuntimeError, ValueError) as error:
         raise UsageError(f"'{path}' is damaged: {_first_line(error)}") from None
     return int(images_seen) if images_seen.isdecimal() else 0

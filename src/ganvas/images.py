@@ -18,7 +18,7 @@ from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
 from ganvas.files import write_file
-from ganvas.pixels import Pixels
+from ganvas.pixels import ImageSet, Pixels
 
 
 def to_float(images: Tensor, low: float, high: float) -> Tensor:
@@ -112,9 +112,40 @@ def write_png(path: Path, image: Pixels, scale: int = 1) -> None:
 
 def write_picture(path: Path, picture: Image.Image) -> None:
     """Write a picture as PNG."""
+    write_file(path, png(picture))
+
+
+def png(picture: Image.Image) -> bytes:
+    """A picture as the content of a PNG file."""
     buffer = io.BytesIO()
     picture.save(buffer, "PNG")
-    write_file(path, buffer.getvalue())
+    return buffer.getvalue()
+
+
+def sheet_of(images: Pixels) -> Image.Image:
+    """A picture of all images, in about as many rows as columns, enlarged if it is small."""
+    columns = math.ceil(math.sqrt(len(images)))
+    sheet = grid(images, math.ceil(len(images) / columns), columns)
+    return to_pillow(sheet, scale_for(sheet.shape[1]))
+
+
+def npz(made: ImageSet) -> bytes:
+    """The content of an NPZ file: `images` as (N, H, W, C), or (N, H, W) if grey, and the labels.
+
+    Labels are whole numbers: a class's name where all names are, otherwise its place.
+    """
+    buffer = io.BytesIO()
+    images = made.images
+    arrays: dict[str, Any] = {
+        "images": images[:, 0] if images.shape[1] == 1 else np.moveaxis(images, 1, -1)
+    }
+    if made.labels is not None:
+        names = np.array(made.classes)
+        numbers = names.astype(np.int64) if all(map(str.isdecimal, made.classes)) else None
+        arrays["labels"] = made.labels if numbers is None else numbers[made.labels]
+        arrays["classes"] = names
+    np.savez_compressed(buffer, **arrays)
+    return buffer.getvalue()
 
 
 def read_png(path: Path) -> Image.Image:
@@ -125,6 +156,11 @@ def read_png(path: Path) -> Image.Image:
 
 def write_gif(path: Path, frames: Sequence[Image.Image], milliseconds: int, hold: int = 0) -> None:
     """Write an endless GIF; the last frame stays `hold` milliseconds longer."""
+    write_file(path, gif(frames, milliseconds, hold))
+
+
+def gif(frames: Sequence[Image.Image], milliseconds: int, hold: int = 0) -> bytes:
+    """The content of an endless GIF; the last frame stays `hold` milliseconds longer."""
     buffer = io.BytesIO()
     durations = [milliseconds] * len(frames)
     durations[-1] += hold
@@ -133,4 +169,10 @@ def write_gif(path: Path, frames: Sequence[Image.Image], milliseconds: int, hold
     ]
     options: dict[str, Any] = {"save_all": True, "append_images": rest, "duration": durations}
     first.save(buffer, "GIF", loop=0, **options)
-    write_file(path, buffer.getvalue())
+    return buffer.getvalue()
+
+
+def gif_of_walk(frames: Pixels) -> bytes:
+    """A walk through latent space, (N, C, H, W), as the content of a GIF file."""
+    scale = scale_for(frames.shape[2])
+    return gif([to_pillow(frame, scale) for frame in frames], 80)

@@ -286,6 +286,9 @@ def _recipe(found: dict[str, Any]) -> None:
         say(f"published ({found['published']['source']}):")
         for result in found["published"]["results"]:
             say(f"  - {result}")
+    if found["pretrained"]:
+        name = found["recipe"]
+        say(f"pretrained: ganvas sample {name}; its card: ganvas show pretrained.{name}")
 
 
 # data

@@ -674,3 +674,10 @@ def test_rows_that_evaluate_wrote_are_read(tmp_path: Path, monkeypatch: pytest.M
         assert column.cells[0].points[str(trained.folder)].value == row.values[column.value]
         assert column.floor == (row.floor[column.value],)
     assert [column.better for column in metrics(found)] == ["lower", "higher", "lower", "higher"]
+
+
+def test_single_classes_have_no_columns(runs: Path, measure: Measure) -> None:
+    for run in runs.iterdir():
+        measure(run, 1.0, values={"agreement": 0.9, "class cat": 0.8}, metric="agreement1k")
+    found = ganvas.compare(runs)
+    assert [c.value for c in found.columns if c.metric == "agreement1k"] == ["agreement"]

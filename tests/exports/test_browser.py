@@ -91,11 +91,14 @@ def until(page: Page, condition: str) -> None:
 def hand_over(page: Page, what: Path, num: int) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
     """What page and generator draw of the same latents, both (num, C, H, W)."""
     source = open_source(what)
-    z = source.latents(num)
-    found = page.evaluate("z => [...ganvas.draw(z)]", z.flatten().tolist())
+    latents = source.latents(num)
+    labels = [] if latents.labels is None else latents.labels.tolist()
+    found = page.evaluate(
+        "([z, labels]) => [...ganvas.draw(z, labels)]", [latents.z.flatten().tolist(), labels]
+    )
     channels, height, width = source.generator.shape
     pixels = np.array(found, np.uint8).reshape(num, height, width, channels)
-    return np.moveaxis(pixels, 3, 1), source.generator(z)
+    return np.moveaxis(pixels, 3, 1), source.generator(latents.z, latents.labels)
 
 
 # Images
@@ -280,6 +283,80 @@ def test_pictures_are_saved(
     start = (rows - 1) * (8 * scale + gap) + gap, (columns - 1) * (8 * scale + gap) + gap
     last = pixels[start[0] :, start[1] :][: 8 * scale : scale, : 8 * scale : scale]
     assert np.array_equal(last, shown)
+
+
+# Classes
+
+
+def drawn(page: Page, what: Path, z: Any, labels: list[int]) -> NDArray[np.uint8]:
+    """What the generator draws of latents and classes, RGBA as on a canvas."""
+    import torch
+
+    images = load(what)(torch.tensor(z), torch.tensor(labels))[:, 0]
+    opaque = np.full_like(images, 255)
+    return np.stack([images, images, images, opaque], axis=-1)
+
+
+def test_a_class_is_drawn_as_python_draws_it(
+    labelled_generator: Path, opened: Callable[..., Page]
+) -> None:
+    page = opened(labelled_generator)
+    values = "() => [...document.querySelectorAll('#sliders output')].map(o => Number(o.value))"
+    names = page.locator("#class option").all_inner_texts()
+    assert names == list(load(labelled_generator).classes)
+    seen = []
+    for i, slider in enumerate((0.5, -0.25, 1.5, 0.0)):  # all four values, as whole hundredths
+        page.locator("#sliders input").nth(i).fill(str(slider))
+    z = page.evaluate(values)
+    for i, name in enumerate(names):
+        page.select_option("#class", label=name)
+        settled(page)
+        seen.append(pixels_of(page, "#one")[0])
+        assert page.evaluate(values) == z, "the latent stays"
+        expected = drawn(page, labelled_generator, [z], [i])[0]
+        assert np.abs(seen[-1].astype(int) - expected).max() <= 1, name
+    assert len({one.tobytes() for one in seen}) == len(names), "the classes differ"
+
+
+def test_all_samples_can_be_of_one_class(
+    labelled_generator: Path, opened: Callable[..., Page]
+) -> None:
+    page = opened(labelled_generator)
+    settled(page)
+    mixed = pixels_of(page, "#grid canvas")
+    page.select_option("#classes", label="Pullover")
+    settled(page)
+    assert page.locator("#class").input_value() == "2"
+    pullovers = pixels_of(page, "#grid canvas")
+    assert not np.array_equal(mixed, pullovers)
+    page.select_option("#classes", label="all")
+    settled(page)
+    assert np.array_equal(pixels_of(page, "#grid canvas"), mixed)
+    same = [np.array_equal(a, b) for a, b in zip(mixed, pullovers, strict=True)]
+    assert 0 < sum(same) < 15, "those that were pullovers anyway stay: latents do not change"
+
+
+def test_the_way_leads_from_class_to_class(
+    labelled_generator: Path, opened: Callable[..., Page]
+) -> None:
+    page = opened(labelled_generator)
+    settled(page)
+    page.click("#grid button:nth-child(1)")
+    first = page.locator("#class").input_value()
+    for other in range(2, 26):
+        page.click(f"#grid button:nth-child({other})")
+        if page.locator("#class").input_value() != first:
+            break
+    settled(page)
+    samples, strip = pixels_of(page, "#grid canvas"), pixels_of(page, "#strip canvas")
+    ends = {samples[0].tobytes(), samples[other - 1].tobytes()}
+    assert {strip[0].tobytes(), strip[-1].tobytes()} == ends
+    assert len({one.tobytes() for one in strip}) == 9
+
+
+def test_without_classes_there_is_no_picker(tiny_run: Path, opened: Callable[..., Page]) -> None:
+    page = opened(tiny_run)
+    assert page.locator("#class").count() == page.locator("#classes").count() == 0
 
 
 # Looks

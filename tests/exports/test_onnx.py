@@ -19,6 +19,8 @@ import torch
 from torch import nn
 
 import ganvas
+from ganvas.batch import Latents
+from ganvas.drawing import generate
 from ganvas.errors import RunError, UsageError
 from ganvas.exports.onnx import build
 from ganvas.exports.source import open_source
@@ -43,7 +45,7 @@ def metadata(file: Path) -> dict[str, str]:
 # What it draws
 
 
-@pytest.mark.parametrize("recipe", ["cs231n-dcgan", "mnist-classes"])
+@pytest.mark.parametrize("recipe", ["cs231n-dcgan", "mnist-classes", "modern-classes"])
 def test_it_draws_what_the_net_draws(
     recipe: str, untrained: Callable[[str], Path], tmp_path: Path
 ) -> None:
@@ -62,15 +64,34 @@ def check(saved: Path, tmp_path: Path) -> None:
     done = ganvas.export(saved, to="onnx", output=file)
     source = load(saved)
     z = source.latent.sample(5, torch.Generator().manual_seed(3))
+    labels = torch.tensor([1, 0, 2, 2, 1]) if source.num_classes else None
     with torch.no_grad():
-        expected = source.net(z).numpy()
+        expected = generate(source.net, Latents(z, labels)).numpy()
     drawer = session(file)
-    (found,) = drawer.run(None, {"latents": z.numpy()})
+    given = {} if labels is None else {"labels": labels.numpy()}
+    (found,) = drawer.run(None, {"latents": z.numpy(), **given})
     assert found.dtype == np.float32 and found.shape == (5, *source.shape)
     assert np.abs(found - expected).max() < 1e-5
     assert expected.std() > 0.01, "a blank image would prove nothing"
     assert float(done.check.split()[2]) < 1e-5
     assert list(tmp_path.iterdir()) == [file], "no side data"
+
+
+def test_labels_are_an_input_and_their_names_are_in_the_file(
+    labelled_generator: Path, tmp_path: Path
+) -> None:
+    ganvas.export(labelled_generator, to="onnx", output=tmp_path / "g.onnx", values="uint8")
+    drawer, source = session(tmp_path / "g.onnx"), load(labelled_generator)
+    inputs = {one.name: (one.type, one.shape) for one in drawer.get_inputs()}
+    assert inputs == {
+        "latents": ("tensor(float)", ["batch", 4]), "labels": ("tensor(int64)", ["batch"])
+    }  # fmt: skip
+    assert json.loads(metadata(tmp_path / "g.onnx")["classes"]) == list(source.classes)
+    z = source.latent.sample(1, torch.Generator().manual_seed(1))
+    shown = {"latents": z.expand(5, 4).numpy(), "labels": np.arange(5)}
+    (found,) = drawer.run(None, shown)
+    assert np.abs(found.astype(int) - source(z.expand(5, 4), torch.arange(5))).max() <= 1
+    assert len(np.unique(found, axis=0)) == 5, "the classes differ"
 
 
 def test_uint8_is_what_sample_gives(tiny_run: Path, tmp_path: Path) -> None:

@@ -10,13 +10,15 @@ import pytest
 import torch
 from torch import nn
 
-from ganvas import config
+from ganvas.batch import Latents
 from ganvas.errors import UsageError
-from ganvas.exports.plain import Affine, Layer, draw, plain_layers
+from ganvas.exports.plain import Affine, Classes, Layer, draw, inputs, plain_layers
 from ganvas.exports.source import open_source
 from ganvas.models.layers import SameConv2d, SameConvTranspose2d, ToImage
 from ganvas.models.mnist_classes import Enlarge2x
+from ganvas.models.modern import Crop
 from ganvas.models.quickstart import Smooth
+from ganvas.registry import MODELS
 
 pytestmark = pytest.mark.usefixtures("no_gradients")
 
@@ -47,15 +49,24 @@ def kinds(layers: list[Layer]) -> list[str]:
 
 def test_each_net_draws_the_same(recipe: str, untrained: Callable[[str], Path]) -> None:
     source = open_source(untrained(recipe))
-    z = source.latents(3)
-    found = draw(plain_layers(source.generator.net, z.shape[1]), z)
-    torch.testing.assert_close(found, torch.from_numpy(source.images(z)), atol=1e-5, rtol=0)
+    latents = source.latents(3)
+    found = draw(plain_layers(source.generator.net, latents.z.shape[1]), inputs(latents))
+    torch.testing.assert_close(found, torch.from_numpy(source.images(latents)), atol=1e-5, rtol=0)
 
 
-def test_every_model_is_among_the_nets(nets: tuple[str, ...]) -> None:
-    models = {config.read_recipe(name).tables["model"]["name"] for name in nets}
-    bundled = {config.read_recipe(name).tables["model"]["name"] for name in config.recipe_names()}
-    assert models == bundled
+def test_every_model_is_among_the_nets(
+    nets: tuple[str, ...], untrained: Callable[[str], Path]
+) -> None:
+    models = {MODELS.name_of(open_source(untrained(name)).generator.model) for name in nets}
+    assert models == set(MODELS.names())
+
+
+def test_classes_are_rows_of_a_table_and_what_lies_between() -> None:
+    table = torch.tensor([[0.0, 1.0], [10.0, 3.0], [20.0, 5.0]])
+    x = torch.tensor([[0.5, 1, 1, 0], [0.5, 0, 2, 0.25], [0.5, 2, 1, 1]])
+    assert Classes(table, 2).apply(x).tolist() == [[0.5, 10, 3], [0.5, 5, 2], [0.5, 10, 3]]
+    given = inputs(Latents(torch.tensor([[0.5], [0.7]]), torch.tensor([2, 0])))
+    assert given.tolist() == [[0.5, 2, 2, 0], [pytest.approx(0.7), 0, 0, 0]]
 
 
 MODULES = [
@@ -81,6 +92,7 @@ MODULES = [
     nn.Identity(),
     Smooth(),
     Enlarge2x(),
+    Crop(3, 2),
 ]
 
 

@@ -49,7 +49,9 @@ def digits_npz(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def rows(digits_npz: Path) -> dict[str, Row]:
     """All metrics of the test digits against themselves, by short name."""
-    found = ganvas.evaluate(digits_npz, data="digits", metrics=MEASURES)
+    found = ganvas.evaluate(
+        digits_npz, data="digits", metrics=MEASURES, settings={"metrics.cas.shown": 256}
+    )
     return dict(zip(MEASURES, found, strict=True))
 
 
@@ -79,6 +81,7 @@ def labelled(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
         ("classes", "classes_hit", 10),
         ("1nn", "accuracy", 0),  # each image's nearest is its copy in the other set
         ("1nn-labels", "error", 0),
+        ("intra-fd", "mean", 0),
         ("duplicates", "exact", 0),
         ("memorisation", "copied", 0),
     ],
@@ -125,7 +128,7 @@ def test_the_protocol_is_complete(rows: dict[str, Row], metric: str) -> None:
     assert row.reason == "" and row.values and row.values.keys() == row.floor.keys()
     assert (row.data, row.split, row.seed, row.resize) == ("digits", "test", 0, "none")
     assert len(row.fingerprint) == len(row.extractor_sha256) == 64
-    on_pixels = metric in ("parzen", "1nn-labels", "duplicates", "memorisation")
+    on_pixels = metric in ("parzen", "1nn-labels", "cas", "duplicates", "memorisation")
     assert row.extractor == ("pixels" if on_pixels else "classifier-digits")
     assert (row.extractor_accuracy is None) == on_pixels
     assert list(row.settings) == [metric]

@@ -216,7 +216,8 @@ def test_only_what_is_needed_is_there() -> None:
     images = ImageSet(Digits().load("test", None).images[:9], np.arange(9))
     seen = fake_views(images, pixels(), ["pixels", "labels"])
     given = {key for key, value in vars(seen).items() if value is not None}
-    assert given == {"pixels", "labels", "own_classes"}
+    assert given == {"pixels", "labels", "own_classes", "classes"}
+    assert seen.classes == tuple("012345678")
     seen = fake_views(images, pixels(), ["features", "images"])
     assert np.shape(seen.features) == (9, 784) and np.shape(seen.first(4).features) == (4, 784)
     assert np.shape(seen.first(4).images) == (4, 1, 28, 28) and seen.first(4).labels is None

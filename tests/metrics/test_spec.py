@@ -61,7 +61,7 @@ def test_inceptions_names_are_for_its_features_alone(text: str, metric: str) -> 
     [
         ("fdd", "--metrics: unknown metric 'fdd'; did you mean fd"),
         ("fdd10k", "unknown metric 'fdd'"),
-        ("", "unknown metric ''; known: 1nn, 1nn-labels, classes"),
+        ("", "unknown metric ''; known: 1nn, 1nn-labels, agreement"),
         ("10k", "unknown metric ''"),
         ("fd1", "--metrics: found 'fd1'; allowed: 2 images or more"),
         ("fd0k", "2 images or more"),

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from ganvas.config.fitting import ENOUGH_OF_A_CLASS
+from ganvas.config.fitting import ENOUGH_OF_A_CLASS as LEAST
 from ganvas.errors import UsageError
 from ganvas.models.cs231n import CS231nDCGAN
 from ganvas.models.modern import Modern
@@ -30,7 +30,7 @@ def images(*counts: int, names: tuple[str, ...] = ()) -> ImageSet:
         (Modern(labels="on"), images(3, 1, names=("cat",)), ("cat", "1"), ""),
         (
             Modern(labels="auto"),
-            images(ENOUGH_OF_A_CLASS, 300),
+            images(LEAST, 300),
             ("0", "1"),
             "trained with the 2 classes of the images",
         ),
@@ -38,10 +38,9 @@ def images(*counts: int, names: tuple[str, ...] = ()) -> ImageSet:
         (Modern(labels="auto"), images(300), (), "classes are left out: there is only one"),
         (
             Modern(labels="auto"),
-            images(300, ENOUGH_OF_A_CLASS - 1, names=("cat", "dog")),
+            images(300, LEAST - 1, names=("cat", "dog")),
             (),
-            f"classes are left out: 'dog' has {ENOUGH_OF_A_CLASS - 1} images, and "
-            f"{ENOUGH_OF_A_CLASS} are wanted of each",
+            f"classes are left out: 'dog' has {LEAST - 1} images, and {LEAST} are wanted of each",
         ),
     ],
 )

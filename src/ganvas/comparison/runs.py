@@ -130,14 +130,14 @@ def read_runs(what: Sequence[str | Path]) -> list[RunRecord]:
 
 
 def _read(folder: RunFolder) -> RunRecord:
-    settings = dict(config.leaves(config.from_older(_shown(folder.read_settings()))))
-    environment = dict(config.leaves(_shown(folder.read_environment())))
+    settings = dict(config.leaves(config.from_older(plain(folder.read_settings()))))
+    environment = dict(config.leaves(plain(folder.read_environment())))
     environment.pop("format", None)
     settings.pop("imports", None)  # where code lay; what it is, the components' names say
     if "data.sha256" in environment:
         settings["data.sha256"] = str(environment["data.sha256"])[:12]
     rows = [
-        _with_training_images(_shown(row), settings, environment) for row in folder.read_metrics()
+        _with_training_images(plain(row), settings, environment) for row in folder.read_metrics()
     ]
     return RunRecord(folder, settings, environment, folder.read_log(), rows, folder.judged_status())
 
@@ -153,14 +153,14 @@ def _with_training_images(
     return row | known | {"train_sha256": environment.get("data.sha256")}
 
 
-def _shown(value: Any, depth: int = 0) -> Any:
+def plain(value: Any, depth: int = 0) -> Any:
     """Plain values with every text in them printable: a folder may come from a stranger."""
     if value is None or isinstance(value, int | float):
         return value
     if depth == DEEPEST:
         return "…"
     if isinstance(value, dict):
-        return {printable(key): _shown(item, depth + 1) for key, item in value.items()}
+        return {printable(key): plain(item, depth + 1) for key, item in value.items()}
     if isinstance(value, list):
-        return [_shown(item, depth + 1) for item in value]
+        return [plain(item, depth + 1) for item in value]
     return printable(str(value))  # TOML has dates, which JSON and pages lack

@@ -8,8 +8,6 @@ from dataclasses import dataclass
 from statistics import fmean, stdev
 from typing import Final
 
-from scipy.special import stdtrit
-
 LEAST_SEEDS: Final = 3
 """Fewer runs in a group say too little of its spread to compare it with another."""
 
@@ -73,5 +71,7 @@ def welch(first: Sequence[float], second: Sequence[float]) -> Difference | None:
         share**2 / (len(values) - 1) for share, values in zip(shares, (first, second), strict=True)
     )
     difference = fmean(second) - fmean(first)
+    from scipy.special import stdtrit  # here: pages that only write numbers start without it
+
     half = float(stdtrit(freedom, 0.975)) * math.sqrt(variance)
     return Difference(difference, difference - half, difference + half)

@@ -14,6 +14,7 @@ from ganvas.comparison.groups import Group
 from ganvas.comparison.runs import RunRecord
 from ganvas.comparison.spread import Spread, number_text
 from ganvas.errors import UsageError
+from ganvas.metrics.by_class import OF_CLASS
 from ganvas.metrics.inputs import Better
 from ganvas.metrics.rows import current_settings, uses_training
 from ganvas.registry import METRICS
@@ -207,8 +208,8 @@ def _measured(run: RunRecord) -> Iterator[_Series]:
         images = number(row.get("images"))
         directions = _directions(row)
         for key, found in values.items():
-            if (value := number(found)) is None:
-                continue
+            if (value := number(found)) is None or key.startswith(OF_CLASS):
+                continue  # a column for each class would bury the others
             real = number(floor.get(key)) if isinstance(floor, dict) else None
             yield _Series(
                 row["metric"],

@@ -110,6 +110,9 @@ def _config(source: Source) -> bytes:
         "changed": found.changed,
         "licence": found.licence,
         "origin": found.origin,
+        "machine": found.machine,
+        "weights": found.weights,
+        "notes": list(found.notes),
         "data": {
             "name": found.data,
             "images": found.data_images,
@@ -140,7 +143,10 @@ def front_matter(source: Source) -> dict[str, Any]:
         "license": found.licence,
         "library_name": "ganvas",
         "pipeline_tag": TASK,
-        "tags": ["gan", "pytorch", "onnx", found.recipe],
+        "tags": [
+            *("gan", "pytorch", "onnx", found.recipe),
+            *(["class-conditional"] if found.classes else []),
+        ],
         "datasets": [data] if data else [],
         "metrics": metrics,
         "model-index": [{"name": found.recipe, "results": results}] if results else [],

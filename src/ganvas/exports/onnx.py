@@ -11,10 +11,13 @@ from dataclasses import dataclass
 from typing import Any, Final, Literal
 
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from ganvas.batch import Latents
+from ganvas.drawing import generate
 from ganvas.errors import RunError, UsageError
-from ganvas.exports.source import BATCHES, Floats, Source, largest_difference
+from ganvas.exports.source import BATCHES, Source, largest_difference
 
 TOLERANCE: Final = 1e-4
 """Largest difference to the source that is let pass, in the model's value range."""
@@ -41,7 +44,8 @@ class Model:
 def build(source: Source, values: Values = "float") -> Model:
     """The generator as ONNX, compared at once with the source at batches of 1, 2 and 7.
 
-    Input `latents`, float32 (batch, dims). Output `images`, (batch, C, H, W): float32 in the
+    Input `latents`, float32 (batch, dims), and of a model that takes labels `labels`, class
+    indices, int64 (batch,). Output `images`, (batch, C, H, W): float32 in the
     model's value range, or uint8.
 
     Raises:
@@ -59,7 +63,7 @@ def build(source: Source, values: Values = "float") -> Model:
     session = onnxruntime.InferenceSession(
         model.SerializeToString(), providers=["CPUExecutionProvider"]
     )
-    difference = largest_difference(source, lambda z: _run(session, z))
+    difference = largest_difference(source, lambda z: session.run(None, feed(z))[0])
     if not difference <= TOLERANCE:
         raise RunError(
             f"the ONNX model's images differ from the source's by {difference:.2g}; "
@@ -95,8 +99,8 @@ class _Graph(nn.Module):
         self.values = values
         self.low, self.high = source.value_range
 
-    def forward(self, latents: Tensor) -> Tensor:
-        images: Tensor = self.net(latents)
+    def forward(self, latents: Tensor, labels: Tensor | None = None) -> Tensor:
+        images = generate(self.net, Latents(latents, labels))
         if self.values == "float":
             return images
         scaled = (images - self.low) * (255 / (self.high - self.low))
@@ -105,7 +109,7 @@ class _Graph(nn.Module):
 
 def _exported(source: Source, values: Values) -> Any:
     # a batch of 2: one of 1 would be taken for a constant
-    inputs = {"latents": source.latents(2)}
+    inputs = _inputs(source.latents(2))
     try:
         with _quiet():
             return torch.onnx.export(
@@ -147,5 +151,12 @@ def _strip(model: Any) -> None:
         del weights.metadata_props[:]
 
 
-def _run(session: Any, latents: Floats) -> Any:
-    return session.run(["images"], {"latents": latents})[0]
+def _inputs(latents: Latents) -> dict[str, Tensor]:
+    """Latents, and labels where there are any, by the names of the file's inputs."""
+    labels = {} if latents.labels is None else {"labels": latents.labels}
+    return {"latents": latents.z, **labels}
+
+
+def feed(latents: Latents) -> dict[str, NDArray[Any]]:
+    """What a runtime is given."""
+    return {name: value.numpy() for name, value in _inputs(latents).items()}

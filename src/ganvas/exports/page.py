@@ -28,6 +28,7 @@ from ganvas.exports.plain import (
     Transposed,
     Weighted,
     draw,
+    inputs,
     plain_layers,
 )
 from ganvas.exports.source import Source
@@ -80,6 +81,8 @@ def build(source: Source) -> Page:
     net = {
         "layers": layers,
         "dims": generator.latent.dims,
+        "classes": generator.classes,
+        "inputs": inputs(source.latents(1)).shape[1],
         "shape": generator.shape,
         "range": source.value_range,
         "latent": {"name": latent} | _settings(generator.latent),
@@ -125,7 +128,7 @@ def _difference(source: Source, layers: list[Layer]) -> int:
     latents = source.latents(TRIED)
     expected, found = (
         to_uint8(images, *source.value_range).astype(np.int64)
-        for images in (torch.from_numpy(source.images(latents)), draw(layers, latents))
+        for images in (torch.from_numpy(source.images(latents)), draw(layers, inputs(latents)))
     )
     return int(np.abs(expected - found).max())
 
@@ -167,10 +170,11 @@ def _rendered(source: Source, net: dict[str, Any], weights: bytes, difference: i
     )
     return environment.from_string(texts["page.html"]).render(
         card=source.card,
+        classes=source.generator.classes,
         facts=source.card.facts | {"SHA-256 of the weights": source.weights_sha256},
         rows=rows,
         distance=distances[-1] if distances else None,
-        limits=card.LIMITS,
+        limits=source.card.limits,
         difference=difference,
         tried=TRIED,
         version=version("ganvas"),

@@ -15,9 +15,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from ganvas.batch import Latents
 from ganvas.errors import UsageError
 from ganvas.models.layers import KerasBatchNorm1d, SameConv2d, SameConvTranspose2d, ToImage
 from ganvas.models.mnist_classes import Enlarge2x, Enlarging
+from ganvas.models.modern import Conditional, Crop
 from ganvas.models.quickstart import Smooth
 from ganvas.pixels import Shape
 
@@ -157,8 +159,42 @@ class Doubling:
         return x
 
 
+@dataclass(frozen=True, eq=False)
+class Classes:
+    """(N, dims + 3), latents each with two class indices and a share, -> (N, dims + width).
+
+    Behind each latent comes the point that share of the way between the rows of the two classes.
+    """
+
+    kind: ClassVar = "classes"
+    table: Tensor
+    """(classes, width)."""
+    width: int
+
+    def apply(self, x: Tensor) -> Tensor:
+        z, (a, b), share = x[:, :-3], x[:, -3:-1].long().T, x[:, -1:]
+        return torch.cat([z, torch.lerp(self.table[a], self.table[b], share)], dim=1)
+
+
+@dataclass(frozen=True)
+class Cropping:
+    """The first rows and columns of each channel."""
+
+    kind: ClassVar = "crop"
+    size: tuple[int, int]
+    """Height and width of what comes out."""
+
+    def apply(self, x: Tensor) -> Tensor:
+        height, width = self.size
+        return x[:, :, :height, :width]
+
+
 Weighted = Dense | Convolution | Transposed
-Layer = Weighted | Affine | Leaky | Tanh | Sigmoid | Reshape | Smoothing | Doubling
+Layer = (
+    Weighted | Affine | Leaky | Tanh | Sigmoid | Reshape | Smoothing | Doubling | Classes | Cropping
+)
+LABEL_VALUES: Final = 3
+"""Values behind each latent of a net with classes."""
 Sizes = tuple[int, ...]
 """The shape that a layer is given, without the batch."""
 
@@ -171,6 +207,11 @@ def plain_layers(net: nn.Module, dims: int) -> list[Layer]:
     """
     layers: list[Layer] = []
     x = torch.zeros(1, dims)
+    if type(net) is Conditional:
+        table = net.classes.weight
+        layers.append(Classes(table, table.shape[1]))
+        x = layers[0].apply(torch.zeros(1, dims + LABEL_VALUES))
+        net = net.net
     for module in _leaves(net):
         for layer in _translated(module, tuple(x.shape[1:])):
             x = layer.apply(x)
@@ -178,9 +219,16 @@ def plain_layers(net: nn.Module, dims: int) -> list[Layer]:
     return list(_folded(layers))
 
 
-def draw(layers: list[Layer], latents: Tensor) -> Tensor:
-    """What the layers make of latents."""
-    x = latents
+def inputs(latents: Latents) -> Tensor:
+    """What the first layer is given: latents, with labels each with its class, twice, and 0."""
+    if latents.labels is None:
+        return latents.z
+    label = latents.labels[:, None].float()
+    return torch.cat([latents.z, label, label, torch.zeros_like(label)], dim=1)
+
+
+def draw(layers: list[Layer], x: Tensor) -> Tensor:
+    """What the layers make of inputs."""
     for layer in layers:
         x = layer.apply(x)
     return x
@@ -312,4 +360,5 @@ _TRANSLATIONS: Final[dict[type[nn.Module], Callable[[Any, Sizes], list[Layer]]]]
     ToImage: lambda module, shape: [Reshape(module.shape)],
     Smooth: lambda module, shape: [Smoothing()],
     Enlarge2x: lambda module, shape: [Doubling()],
+    Crop: lambda module, shape: [Cropping((module.height, module.width))],
 }

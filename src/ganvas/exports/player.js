@@ -1,5 +1,5 @@
-// The page's controls around the generator: samples of a seed, one image with its latent values,
-// a walk, the way between two samples, pictures to save.
+// The page's controls around the generator: samples of a seed and a class, one image with its latent
+// values, a walk, the way between two samples, pictures to save.
 
 (() => {
   "use strict";
@@ -46,14 +46,33 @@
     },
   }[net.latent.name];
 
-  const latent = (random) => Float32Array.from({ length: net.dims }, () => values.draw(random));
+  // A point is what one image is drawn from: its latent, and with classes behind it two class
+  // indices and a share of the way between them.
+
+  let chosen = ""; // the class of all samples; "": each of its own
+
+  function point(random) {
+    const found = new Float32Array(net.inputs);
+    for (let i = 0; i < net.dims; i++) found[i] = values.draw(random);
+    if (!net.classes.length) return found;
+    const own = Math.floor(random() * net.classes.length); // drawn in any case: latents stay as they are
+    return ofClass(found, chosen === "" ? own : Number(chosen));
+  }
+
+  function ofClass(z, index) {
+    const found = Float32Array.from(z);
+    found.set([index, index, 0], net.dims);
+    return found;
+  }
+
+  const nearestClass = (z) => z[net.dims + (z[net.dims + 2] < 0.5 ? 0 : 1)];
 
   // The point a share of the way from a to b: normal latents lie along a sphere
   function between(a, b, share) {
     let fromA = 1 - share, fromB = share;
     if (net.latent.name === "normal") {
       let product = 0, lengthA = 0, lengthB = 0;
-      for (let i = 0; i < a.length; i++) {
+      for (let i = 0; i < net.dims; i++) {
         product += a[i] * b[i]; lengthA += a[i] * a[i]; lengthB += b[i] * b[i];
       }
       const cosine = Math.max(-1, Math.min(1, product / Math.sqrt(lengthA * lengthB)));
@@ -63,7 +82,9 @@
         fromB = Math.sin(share * angle) / Math.sin(angle);
       }
     }
-    return a.map((value, i) => fromA * value + fromB * b[i]);
+    const found = a.map((value, i) => fromA * value + fromB * b[i]);
+    if (net.classes.length) found.set([nearestClass(a), nearestClass(b), share], net.dims);
+    return found;
   }
 
   // Pictures
@@ -115,8 +136,8 @@
   let generator = null, cost = 0; // milliseconds an image
 
   function drawn(latents) {
-    const joined = new Float32Array(latents.length * net.dims);
-    latents.forEach((z, i) => joined.set(z, i * net.dims));
+    const joined = new Float32Array(latents.length * net.inputs);
+    latents.forEach((z, i) => joined.set(z, i * net.inputs));
     const began = performance.now(), pixels = generator.draw(joined);
     const took = (performance.now() - began) / latents.length;
     cost = cost ? 0.8 * cost + 0.2 * took : took;
@@ -150,7 +171,7 @@
 
   function sow() {
     const count = Number($("count").value), random = randomNumbers(Number($("seed").value));
-    samples = Array.from({ length: count }, () => latent(random));
+    samples = Array.from({ length: count }, () => point(random));
     for (const end of "ab") if (picks[end] >= count) picks[end] = end === "a" ? 0 : 1;
     $("grid").style.setProperty("--columns", Math.sqrt(count));
     $("grid").replaceChildren(...samples.map((_, i) => {
@@ -197,6 +218,7 @@
 
   function setCurrent(z) {
     current = Float32Array.from(z);
+    if (net.classes.length) $("class").value = nearestClass(current);
     for (const [i, slider] of [...$("sliders").querySelectorAll("input")].entries()) {
       slider.value = current[i];
       slider.nextElementSibling.value = current[i].toFixed(2);
@@ -223,10 +245,10 @@
 
   function walk() {
     const random = randomNumbers(Math.random() * 4294967296);
-    let from = current, to = latent(random), stop = 0;
+    let from = current, to = point(random), stop = 0;
     move("walk", (seconds) => {
       while (seconds / SECONDS >= stop + 1) {
-        from = to; to = latent(random); stop++;
+        from = to; to = point(random); stop++;
       }
       return between(from, to, Math.max(0, seconds / SECONDS - stop));
     });
@@ -257,6 +279,18 @@
       name.textContent = `z${i + 1}`;
       label.append(name, slider, document.createElement("output"));
       $("sliders").append(label);
+    }
+    if (net.classes.length) {
+      for (const [i, name] of net.classes.entries())
+        for (const id of ["classes", "class"]) $(id).append(new Option(name, i));
+      $("classes").addEventListener("change", () => {
+        chosen = $("classes").value;
+        sow();
+      });
+      $("class").addEventListener("change", () => {
+        move(null);
+        setCurrent(ofClass(current, Number($("class").value)));
+      });
     }
     $("one").width = width;
     $("one").height = height;
@@ -296,6 +330,15 @@
     $("weights").remove();
     sow();
     const idle = () => Object.values(queues).every((queue) => !queue.latents.length);
-    window.ganvas = { net, draw: generator.draw, idle }; // for other scripts: latents to pixels
+    // for other scripts: latents, one after another, and with classes one index an image, to pixels
+    const draw = (latents, labels = []) => {
+      const n = latents.length / net.dims, joined = new Float32Array(n * net.inputs);
+      for (let i = 0; i < n; i++) {
+        joined.set(latents.slice(i * net.dims, (i + 1) * net.dims), i * net.inputs);
+        if (net.classes.length) joined.set([labels[i] || 0, labels[i] || 0, 0], i * net.inputs + net.dims);
+      }
+      return generator.draw(joined);
+    };
+    window.ganvas = { net, draw, idle };
   }));
 })();

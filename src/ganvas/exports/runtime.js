@@ -170,6 +170,30 @@ const Runtime = (() => {
             }
       return { data, n: x.n, h, w, c: x.c };
     },
+
+    // behind each latent the point between the rows of two classes
+    classes(x, { table, width }) {
+      const dims = x.c - 3;
+      const data = new Float32Array(x.n * (dims + width));
+      for (let i = 0; i < x.n; i++) {
+        const z = x.data.subarray(i * x.c, (i + 1) * x.c), to = i * (dims + width);
+        const [a, b, share] = z.subarray(dims);
+        data.set(z.subarray(0, dims), to);
+        for (let j = 0; j < width; j++)
+          data[to + dims + j] = table[a * width + j] * (1 - share) + table[b * width + j] * share;
+      }
+      return { data, n: x.n, h: 1, w: 1, c: dims + width };
+    },
+
+    crop(x, { size: [h, w] }) {
+      const data = new Float32Array(x.n * h * w * x.c);
+      for (let i = 0; i < x.n; i++)
+        for (let r = 0; r < h; r++) {
+          const from = ((i * x.h + r) * x.w) * x.c;
+          data.set(x.data.subarray(from, from + w * x.c), (i * h + r) * w * x.c);
+        }
+      return { data, n: x.n, h, w, c: x.c };
+    },
   };
 
   // A layer's arrays lie in the bytes: 16-bit weights, the rest in 32-bit floats.
@@ -180,17 +204,18 @@ const Runtime = (() => {
     return found;
   }
 
-  // net: {layers, dims, shape: [C, H, W], range: [low, high]}; bytes: an ArrayBuffer
+  // net: {layers, inputs, shape: [C, H, W], range: [low, high]}; bytes: an ArrayBuffer. Inputs are
+  // an image's latent and, of a net with classes, two class indices and the share between them
   function load(net, bytes) {
     const plain = net.layers.map((layer) => withArrays(layer, bytes));
     const [channels, height, width] = net.shape, [low, high] = net.range;
     const size = channels * height * width;
 
-    // n latents, one after another -> n images of whole numbers from 0 to 255, row by row, a
+    // the inputs of n images, one after another -> n images of whole numbers from 0 to 255, row by row, a
     // pixel's channels side by side
     function draw(latents) {
-      const n = latents.length / net.dims;
-      let x = { data: Float32Array.from(latents), n, h: 1, w: 1, c: net.dims };
+      const n = latents.length / net.inputs;
+      let x = { data: Float32Array.from(latents), n, h: 1, w: 1, c: net.inputs };
       for (const layer of plain) x = layers[layer.kind](x, layer);
       const pixels = new Uint8ClampedArray(n * size); // rounds, and cuts off below 0 and above 255
       for (let i = 0; i < pixels.length; i++) pixels[i] = ((x.data[i] - low) * 255) / (high - low);

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import dataclasses
 import hashlib
+import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,9 +14,11 @@ from typing import Any, Final
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import nn
 
+from ganvas.batch import Latents
 from ganvas.card import Card
+from ganvas.drawing import generate
 from ganvas.errors import UsageError
 from ganvas.generator import WEIGHTS, Generator, card_of, folder_of, load
 from ganvas.models.fast.switch import use_fast
@@ -41,15 +44,17 @@ class Source:
     def value_range(self) -> tuple[float, float]:
         return self.generator.model.value_range
 
-    def latents(self, num: int) -> Tensor:
-        """Fixed latents to compare with, float32 (num, dims)."""
+    def latents(self, num: int) -> Latents:
+        """Fixed latents to compare with, and classes in turn where the model takes labels."""
         rng = torch.Generator().manual_seed(stream(0, "export"))
-        return self.generator.latent.sample(num, rng)
+        classes = self.generator.num_classes
+        labels = torch.arange(num) % classes if classes else None
+        return Latents(self.generator.latent.sample(num, rng), labels)
 
-    def images(self, latents: Tensor) -> Floats:
+    def images(self, latents: Latents) -> Floats:
         """What the net itself draws, float32 (N, C, H, W) in the model's value range."""
         with torch.inference_mode():
-            images: Floats = self.generator.net(latents).numpy()
+            images: Floats = generate(self.generator.net, latents).numpy()
         return images
 
     def plain_net(self) -> nn.Module:
@@ -61,13 +66,18 @@ class Source:
     def facts(self) -> dict[str, str]:
         """What an export keeps of where it comes from."""
         low, high = self.value_range
+        classes = self.generator.classes
+        named = {"classes": json.dumps(classes, ensure_ascii=False)} if classes else {}
+        origin = {"origin": self.card.origin} if self.card.origin else {}
         return {
+            **origin,
             "recipe": self.card.recipe,
             "seed": str(self.card.seed),
             "data": self.card.data,
             "data_sha256": self.card.data_sha256,
             "images_seen": str(self.card.images_seen),
             "latent": repr(self.generator.latent),
+            **named,
             "value_range": f"{low:g} {high:g}",
             "weights_sha256": self.weights_sha256,
         }
@@ -89,16 +99,19 @@ def open_source(what: str | Path, licence: str | None = None) -> Source:
     return Source(generator, folder, card, digest)
 
 
-def largest_difference(source: Source, draw: Callable[[Floats], NDArray[Any]]) -> float:
+def largest_difference(source: Source, draw: Callable[[Latents], NDArray[Any]]) -> float:
     """How far images that `draw` makes of latents are from the source's, in its value range.
 
     Images in uint8 may be off by half a step for being whole numbers; that does not count.
     """
     low, high = source.value_range
+    largest, start = [], 0
     latents = source.latents(sum(BATCHES))
-    largest = []
-    for batch in torch.split(latents, list(BATCHES)):
-        expected, found = source.images(batch), draw(batch.numpy())
+    for size in BATCHES:
+        z, labels = latents.z[start : start + size], latents.labels
+        batch = Latents(z, None if labels is None else labels[start : start + size])
+        start += size
+        expected, found = source.images(batch), draw(batch)
         if found.dtype == np.uint8:
             step = (high - low) / 255
             images = low + step * found.astype(np.float64)

@@ -14,27 +14,31 @@ import torch
 from numpy.typing import NDArray
 
 from ganvas import config
+from ganvas.classes import places
 from ganvas.config import Preprocess, Run
 from ganvas.config.length import Lengths
 from ganvas.data.catalogue import open_dataset
 from ganvas.data.prepare import load_images
 from ganvas.errors import UsageError
 from ganvas.files import best_effort
-from ganvas.generator import Generator, folder_of, load, write_card
+from ganvas.generator import Generator, card_of, folder_of, load, write_card
 from ganvas.images import grid, scale_for, write_png
 from ganvas.metrics.extractors import choice
 from ganvas.metrics.extractors.countdown import watched
 from ganvas.metrics.forms import fake_views, uses_extractor
 from ganvas.metrics.metric import Metric, Need, Pair
-from ganvas.metrics.reference import Reference, most, named, order, some, splits
+from ganvas.metrics.reference import Reference, most, most_fakes, named, order, some, splits
 from ganvas.metrics.rows import Row
 from ganvas.metrics.spec import Spec, specs
 from ganvas.pixels import ImageSet, Pixels, fingerprint
+from ganvas.pretrained import located
 from ganvas.protocols import Dataset, Split
-from ganvas.registry import METRICS
+from ganvas.registry import DATASETS, METRICS
 from ganvas.rundir import RunFolder
 
 DEFAULT: Final = ("fd", "kd", "prdc", "classes", "memorisation")
+LABELLED: Final = "agreement"
+"""Beside those, of a generator that takes labels."""
 
 
 def evaluate(
@@ -54,13 +58,15 @@ def evaluate(
     """Measure images against a data set; a run folder keeps the rows in its metrics.jsonl.
 
     Args:
-        what: a run folder, a saved generator, an .npz file or a folder of pictures.
+        what: a run folder, a saved generator, a pretrained one's name, hf:OWNER/NAME, an .npz file
+            or a folder of pictures.
         data: a data set's name, a folder of pictures or an .npz file; a run, and the generators
-            in its folder, have their own.
+            in its folder, have their own, and others their recipe's if they were trained on that.
         metrics: short names, as "fd,prdc" or a sequence, each with its number of images if that
-            is not `num`: "fd10k,prdc2k". Without them fd, kd, prdc, classes and memorisation, and
-            those of them that cannot be measured say why. In Inception's features fd, kd and
-            classes are fid, kid and is, by either name.
+            is not `num`: "fd10k,prdc2k". Without them fd, kd, prdc, classes and memorisation, of a
+            generator that takes labels agreement besides, and those of them that cannot be measured
+            say why. In Inception's features fd, kd, classes and intra-fd are fid, kid, is and
+            intra-fid, by either name.
         num: fakes, and as many reference images; fewer if there are not as many of both.
         split: the reference images' split.
         seed: which latents and which reference images are drawn.
@@ -86,24 +92,32 @@ def evaluate(
     if pairs is not None and "memorisation" not in [spec.metric for spec in asked]:
         raise UsageError("--pairs: found without memorisation; add it to --metrics")
     root = Path(data_root) if data_root else None
-    folder = _run_folder(Path(what))
+    place = located(what)
+    folder = _run_folder(place)
     run = config.load(folder.config, to_train=False) if folder.config.is_file() else None
+    made = _open(place)
+    if metrics is None and isinstance(made, Generator) and made.classes:
+        asked.append(Spec(LABELLED))
     components = _components(asked, run, settings)
-    made = _open(what)
-    if data is None and run is None:
+    own = run or (_recipe_of(made, place) if isinstance(made, Generator) else None)
+    if data is None and own is None:
         raise UsageError(f"--data: '{what}' does not say what to compare with; name a data set")
-    dataset: Dataset = run.data if run and data is None else open_dataset(data or "")
-    preprocess = run.preprocess if run else Preprocess()
+    dataset: Dataset = own.data if own and data is None else open_dataset(data or "")
+    preprocess = own.preprocess if own else Preprocess()
     train, test = splits(dataset, preprocess, root, test_needed=split == "test")
     _check_sizes(what, made, dataset, train, test)
 
     # so many of each: fakes, reference images, and real ones that stand in for fakes
-    available = most(train, test)
-    if isinstance(made, ImageSet):
-        available = min(available, len(made))
-    if available < 2:
-        raise UsageError(f"'{what}': found {available} images to compare; at least 2 are needed")
-    counted = {(spec.metric, min(spec.num or num, available)): str(spec) for spec in asked}
+    counted = {}
+    for spec in asked:
+        more = components[spec.metric].more_fakes
+        available = most_fakes(train, test, split) if more else most(train, test)
+        available = min(available, len(made)) if isinstance(made, ImageSet) else available
+        if available < 2:
+            raise UsageError(
+                f"'{what}': found {available} images to compare; at least 2 are needed"
+            )
+        counted[spec.metric, min(spec.num or num, available)] = str(spec)
     counts = {count for _, count in counted}
 
     # what they are looked at with: no extractor is needed for pixels alone, let alone trained
@@ -149,7 +163,7 @@ def evaluate(
         with best_effort("the rows are not kept"):  # a run may lie on a medium that is only read
             folder.append_metrics([row.as_json() for row in rows if row.values])
             if isinstance(made, Generator):
-                write_card(made, folder_of(what))
+                write_card(made, folder_of(place))
     return rows
 
 
@@ -179,12 +193,21 @@ def _components(
 # What is compared with what
 
 
-def _open(what: str | Path) -> Generator | ImageSet:
-    path = Path(what)
+def _recipe_of(made: Generator, folder: Path) -> Run | None:
+    """The recipe that a generator outside its run's folder was trained by, on the recipe's data."""
+    card = card_of(made, folder_of(folder))
+    if card.recipe not in config.recipe_names():
+        return None
+    recipe = config.build(config.read_recipe(card.recipe).tables)
+    as_usual = not any(key.startswith(("data.", "preprocess.")) for key in card.changed)
+    return recipe if as_usual and card.data == DATASETS.name_of(recipe.data) else None
+
+
+def _open(path: Path) -> Generator | ImageSet:
     is_generator = any((path / part).exists() for part in ("config.json", "config.toml"))
     if path.suffix == ".npz" or (path.is_dir() and not is_generator):
         return load_images(open_dataset(path), Preprocess())
-    return load(what)
+    return load(path)
 
 
 def _device(run: Run | None) -> torch.device:
@@ -218,7 +241,7 @@ def _fakes(made: Generator | ImageSet, num: int, seed: int, device: torch.device
     if isinstance(made, ImageSet):
         return some(made, order(len(made), seed, "fakes")[:num])
     made.net.to(device)
-    return ImageSet(made.sample(num, seed))
+    return made.labelled(num, seed)
 
 
 def _as_numbered(what: str | Path, made: ImageSet, train: ImageSet) -> NDArray[np.int64] | None:
@@ -228,15 +251,13 @@ def _as_numbered(what: str | Path, made: ImageSet, train: ImageSet) -> NDArray[n
     """
     if made.labels is None or train.labels is None:
         return None
-    places = {name: i for i, name in enumerate(train.classes)}
-    if not any(name.isdecimal() for name in train.classes):
-        places |= {str(i): i for i in range(len(train.classes))}
-    if unknown := [name for name in made.classes if name not in places]:
+    known = places(train.named_classes.names)
+    if unknown := [name for name in made.classes if name not in known]:
         raise UsageError(
             f"'{what}': label '{unknown[0]}' is no class of the data set; allowed: "
-            f"{', '.join(places)}"
+            f"{', '.join(known)}"
         )
-    return np.array([places[name] for name in made.classes])[made.labels]
+    return np.array([known[name] for name in made.classes])[made.labels]
 
 
 def _size(shape: Sequence[int]) -> str:

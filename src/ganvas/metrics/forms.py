@@ -47,6 +47,7 @@ def views(
         pixels=pixel_rows(images.images) if "pixels" in needs else None,
         images=images.images if "images" in needs else None,
         labels=images.labels if "labels" in needs else None,
+        classes=images.named_classes.names,
     )
 
 

@@ -39,6 +39,7 @@ class NearestLabel(Metric):
 
     needs: ClassVar[tuple[Need, ...]] = ("pixels", "labels")
     better: ClassVar[Mapping[str, Better]] = {"error": "lower"}
+    more_fakes: ClassVar[bool] = True
 
     def statistics(self, real: Views) -> Labelled:
         rows = pixel_rows(real.pixels, "test images")

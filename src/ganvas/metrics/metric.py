@@ -9,14 +9,24 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal, Self
 
 from ganvas.metrics.inputs import Better, Values
+from ganvas.pixels import ImageSet
 
 Need = Literal[
-    "features", "probabilities", "pixels", "images", "labels", "training", "unseen", "held_out"
+    "features",
+    "probabilities",
+    "pixels",
+    "images",
+    "labels",
+    "training",
+    "unseen",
+    "held_out",
+    "labelled",
+    "class_counts",
 ]
 """A field of `Views`."""
-StandIns = Literal["other split", "training", "left out"]
+StandIns = Literal["other split", "training", "left out", "reference"]
 """Real images that stand in for fakes: those of the other split; training images, save those held
-out; or training images that the others are then without."""
+out; training images that the others are then without; or the reference images themselves."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,6 +51,12 @@ class Views:
     """Of real images: `pixels` of some that it was not trained on."""
     held_out: Values | None = None
     """Of real images: `images` of the training set on which a metric may choose a setting."""
+    labelled: ImageSet | None = None
+    """Of real images: as many as there are fakes, of the other split, with their labels."""
+    class_counts: Values | None = None
+    """Of real images: (classes,), how many of the training images are of each class."""
+    classes: tuple[str, ...] = ()
+    """Names of the classes that labels stand for, of real images that have any."""
 
     def first(self, num: int) -> Views:
         """The first so many of fakes in each form."""
@@ -86,6 +102,8 @@ class Metric(ABC):
     """What it is called in Inception's features, and only there; empty: as ever."""
     floor: ClassVar[StandIns] = "other split"
     """Which real images stand in for fakes to tell what a perfect generator would get."""
+    more_fakes: ClassVar[bool] = False
+    """Whether there may be more fakes than reference images, up to as many as can stand in."""
 
     @abstractmethod
     def statistics(self, real: Views) -> Any:

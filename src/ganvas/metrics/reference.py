@@ -71,7 +71,8 @@ class Reference:
         fitted, statistics = self.prepared(metric)
         if "labels" in metric.needs and fakes.labels is None:
             raise UsageError(
-                "it needs labelled fakes: an .npz file with `labels`, or a folder of class folders"
+                "it needs labelled fakes: a generator that was trained with classes, an .npz file "
+                "with `labels`, or a folder of class folders"
             )
         return fitted.compare(statistics, fakes)
 
@@ -129,6 +130,8 @@ class Reference:
             unseen=pixel_rows(self._unseen()) if "unseen" in needs else None,
             training=pixel_rows(training) if "training" in needs else None,
             held_out=self._held_out() if "held_out" in needs else None,
+            labelled=self._drawn[1] if "labelled" in needs else None,
+            class_counts=self._class_counts() if "class_counts" in needs else None,
         )
 
     def _unseen(self) -> Pixels:
@@ -137,6 +140,11 @@ class Reference:
                 "it needs real images that were not trained on; there is no test split"
             )
         return self._drawn[0 if self.split == "test" else 1].images
+
+    def _class_counts(self) -> NDArray[np.int64]:
+        if self.train.labels is None:
+            raise UsageError("it needs labelled data, and the data set has no labels")
+        return np.bincount(self.train.labels, minlength=self.train.num_classes)
 
     def _held_out(self) -> Pixels:
         if self.split != "test":
@@ -172,6 +180,8 @@ class Reference:
         """
         if metric.floor == "other split":
             return self._drawn[1], None
+        if metric.floor == "reference":
+            return self._drawn[0], None
         images, num = self.trained_on, self.num
         if len(images) < num + 2:
             return None
@@ -226,7 +236,7 @@ class Reference:
             reason=reason,
             settings={},
             num_fake=self.num,
-            num_reference=self.num,
+            num_reference=len(self._drawn[0]),
             data=named(self.dataset),
             split="train, one half" if halves else self.split,
             fingerprint=self._fingerprint,
@@ -295,6 +305,13 @@ def splits(
 def most(train: ImageSet, test: ImageSet | None) -> int:
     """How many images there are of both reference and real ones that stand in for fakes."""
     return len(train) // 2 if test is None else min(len(train), len(test))
+
+
+def most_fakes(train: ImageSet, test: ImageSet | None, split: Split) -> int:
+    """How many real images there are that stand in for fakes, where these may be more."""
+    if test is None:
+        return len(train) // 2
+    return len(train) if split == "test" else len(test)
 
 
 def order(num: int, seed: int, purpose: str) -> NDArray[np.int64]:

@@ -119,16 +119,7 @@ class Modern:
         return Projection(net, flat, num_classes) if num_classes else net
 
     def _sizes(self, shape: Shape) -> list[tuple[int, int]]:
-        """Heights and widths from the images' down to the smallest map, each half of the last."""
-        if not all(SMALLEST <= side <= LARGEST for side in shape[1:]):
-            height, width = (min(max(side, SMALLEST), LARGEST) for side in shape[1:])
-            allowed = f"height and width must be {SMALLEST} to {LARGEST}"
-            raise wrong_size(MODELS.name_of(self), shape, allowed, f"{height}x{width}")
-        sizes = [(shape[1], shape[2])]
-        while min(sizes[-1]) > 7:
-            height, width = sizes[-1]
-            sizes.append((math.ceil(height / 2), math.ceil(width / 2)))
-        return sizes
+        return halves(MODELS.name_of(self), shape)
 
     def _pooled_sizes(self, shape: Shape) -> list[tuple[int, int]]:
         """D's sizes where it pools: without a margin of 2 pixels all round, then half."""
@@ -152,6 +143,23 @@ class Modern:
             found += [SameConv2d(width, width, 3), activation]
             found += [nn.BatchNorm2d(width)] if normed else []
         return found
+
+
+def halves(model: str, shape: Shape) -> list[tuple[int, int]]:
+    """Heights and widths from the images' down to the smallest map, each half of the last.
+
+    Raises:
+        UsageError: the images have a side below SMALLEST or above LARGEST.
+    """
+    if not all(SMALLEST <= side <= LARGEST for side in shape[1:]):
+        height, width = (min(max(side, SMALLEST), LARGEST) for side in shape[1:])
+        allowed = f"height and width must be {SMALLEST} to {LARGEST}"
+        raise wrong_size(model, shape, allowed, f"{height}x{width}")
+    sizes = [(shape[1], shape[2])]
+    while min(sizes[-1]) > 7:
+        height, width = sizes[-1]
+        sizes.append((math.ceil(height / 2), math.ceil(width / 2)))
+    return sizes
 
 
 class Crop(nn.Module):

@@ -5,7 +5,10 @@ from __future__ import annotations
 import json
 import os
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
+
+END: Final = 1 << 16
+"""Bytes at the end of a file in which its last line is looked for."""
 
 
 class Tail(NamedTuple):
@@ -41,6 +44,23 @@ def tail(path: Path, offset: int = 0) -> Tail:
         return Tail([], 0, offset > 0)
     end = content.rfind(b"\n") + 1
     return Tail(objects(content[:end]), start + end, rewound)
+
+
+def newest(path: Path) -> dict[str, Any] | None:
+    """The last whole line that holds an object, however long the file is; None if there is none.
+
+    Lines longer than END bytes are not found.
+    """
+    try:
+        with path.open("rb") as file:
+            start = max(0, os.fstat(file.fileno()).st_size - END)
+            file.seek(start)
+            content = file.read()
+    except OSError:
+        return None
+    whole = content[: content.rfind(b"\n") + 1].split(b"\n")
+    found = map(as_object, reversed(whole[1:] if start else whole))
+    return next((line for line in found if line is not None), None)
 
 
 def number(value: object) -> float | None:

@@ -15,7 +15,7 @@ from ganvas.errors import UsageError
 from ganvas.generator import Generator, load, save_generator, snapshot
 from ganvas.metrics.forms import fake_views
 from ganvas.metrics.rows import Row
-from ganvas.pixels import ImageSet, Pixels, Shape, fingerprint
+from ganvas.pixels import ImageSet, Shape, fingerprint
 from ganvas.rundir import RunFolder
 from ganvas.training.checkpoint import load_checkpoint
 from ganvas.training.compute.device import own_randomness
@@ -169,7 +169,7 @@ class Monitor:
         references = [task.reference for task in tasks]
         fakes = self._drawn(generator, max(r.num for r in references), references[0].seed)
         needs = {need for task in tasks for need in task.metric.needs}
-        seen = fake_views(ImageSet(fakes), references[0].extractor, needs)
+        seen = fake_views(fakes, references[0].extractor, needs)
         images = generator.images_seen
         rows = []
         for task in tasks:
@@ -179,14 +179,14 @@ class Monitor:
                 reporter.warn(f"{task.blank.metric} not measured at step {step:,}: {error}")
                 continue
             row = replace(task.blank, values=measured.values, intervals=measured.intervals)
-            row = replace(row, fakes_sha256=fingerprint(fakes[: task.reference.num]))
+            row = replace(row, fakes_sha256=fingerprint(fakes.images[: task.reference.num]))
             rows.append(replace(row, recipe=generator.recipe, images=images, step=step))
         return rows
 
-    def _drawn(self, generator: Generator, num: int, seed: int) -> Pixels:
+    def _drawn(self, generator: Generator, num: int, seed: int) -> ImageSet:
         """Fakes, drawn on the run's device."""
         generator.net.to(self.state.device)
-        fakes = generator.sample(num, seed)
+        fakes = generator.labelled(num, seed)
         generator.net.cpu()
         return fakes
 

@@ -24,6 +24,7 @@ from ganvas.metrics.spec import Spec, spec, specs
 from ganvas.pixels import ImageSet, Pixels
 from ganvas.protocols import Split
 from ganvas.registry import METRICS, closest
+from ganvas.training.labels import classes_told
 
 SHARE: Final = 0.05
 """Of the training time, what `auto` spends at most."""
@@ -154,6 +155,7 @@ def _planned(run: Run, data: ImageSet, root: Path | None, device: torch.device) 
         run.evaluate.features, run.data, train, test, root, device=device, quickly=True
     )
     usual, available = usual_count(run, len(data)), most(train, test)
+    labelled = len(classes_told(run.model, data)[0]) > 0
     references: dict[int, Reference] = {}
     tasks: dict[str, Task] = {}
     resolved, remarks = [], []
@@ -167,7 +169,7 @@ def _planned(run: Run, data: ImageSet, root: Path | None, device: torch.device) 
             )
         metric = run.metrics.get(item.metric) or METRICS.get(item.metric)()
         try:
-            task, comparing = _task(metric, references[num])
+            task, comparing = _task(metric, references[num], labelled=labelled)
         except UsageError as error:
             hint = "; evaluate.features=classifier trains one" if item.metric == "classes" else ""
             raise UsageError(f"evaluate.metrics: {text}: {error}{hint}") from None
@@ -188,10 +190,10 @@ def _planned(run: Run, data: ImageSet, root: Path | None, device: torch.device) 
     )
 
 
-def _task(metric: Metric, reference: Reference) -> tuple[Task, float]:
+def _task(metric: Metric, reference: Reference, *, labelled: bool) -> tuple[Task, float]:
     """A metric made ready, and the seconds that it takes."""
-    if "labels" in metric.needs:
-        raise UsageError("it needs labelled fakes, and the generator makes none")
+    if "labels" in metric.needs and not labelled:
+        raise UsageError("it needs labelled fakes, and the generator makes none (model.labels)")
     floor = reference.floor(metric)
     return Task(metric, reference, reference.row(metric, Measured({}), floor.values)), floor.seconds
 

@@ -6,7 +6,8 @@ from collections.abc import Iterable
 from typing import Final
 
 METRICS: Final = (
-    "fd", "kd", "prdc", "classes", "parzen", "1nn", "1nn-labels", "duplicates", "memorisation"
+    "fd", "kd", "prdc", "classes", "parzen", "1nn", "1nn-labels", "agreement", "cas", "intra-fd",
+    "duplicates", "memorisation",
 )  # fmt: skip
 """Metrics by their short names."""
 
@@ -15,6 +16,12 @@ def recipes(incomplete: str) -> list[str]:
     from ganvas import config
 
     return starting(incomplete, config.recipe_names())
+
+
+def pretrained(incomplete: str) -> list[str]:
+    from ganvas import pretrained
+
+    return starting(incomplete, pretrained.names())
 
 
 def data_sets(incomplete: str) -> list[str]:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from typer import Argument, Option
 
+from ganvas import pretrained
 from ganvas.data.names import refuse_early
 from ganvas.errors import UsageError
 from ganvas.verbs import completion
@@ -22,15 +23,16 @@ def evaluate(
     what: Annotated[
         list[str] | str | Path | Sequence[str | Path],
         Argument(
-            help="Run folders, folders that hold some, patterns; saved generators, .npz files or "
-            "picture folders."
+            help="Run folders, folders that hold some, patterns; saved generators, pretrained ones "
+            "by their names, hf:OWNER/NAME; .npz files or picture folders.",
+            autocompletion=completion.pretrained,
         ),
     ],
     *,
     data: Annotated[
         str | Path | None,
         Option(
-            help="Data set to compare with.  [default: the run's own]",
+            help="Data set to compare with.  [default: the run's own, or the recipe's]",
             autocompletion=completion.data_sets,
         ),
     ] = None,
@@ -38,7 +40,7 @@ def evaluate(
         str | Sequence[str] | None,
         Option(
             help=f"Of {','.join(completion.METRICS)}; fid,kid,is with --features inception.  "
-            "[default: fd,kd,prdc,classes,memorisation]",
+            "[default: fd,kd,prdc,classes,memorisation; with classes agreement too]",
             autocompletion=completion.metrics,
         ),
     ] = None,
@@ -68,7 +70,8 @@ def evaluate(
     """Measure images against a data set: each number with its protocol, interval and floor.
 
     A run, and the generators in its folder, have a data set of their own, and their rows are
-    appended to the run's metrics.jsonl. With fewer images than `num`, all there are are taken.
+    appended to the run's metrics.jsonl. A generator elsewhere has its recipe's, if it was trained
+    on that. With fewer images than `num`, all there are are taken.
     Without `metrics`, those of the default that cannot be measured say why. Several are measured
     one after the other; runs in a folder or a pattern that have no generator yet are passed over.
 
@@ -123,10 +126,13 @@ def _meant_by(given: str | Path) -> Iterator[str | Path]:
     """What is to be measured: the thing itself, or the runs below a folder or in a pattern."""
     from ganvas.rundir import RunFolder, find_runs
 
-    path = Path(given)
+    if pretrained.is_name(given):
+        yield given
+        return
+    path = pretrained.located(given)
     is_pattern = not path.exists() and any(sign in str(given) for sign in "*?[")
     if not path.exists() and not is_pattern:
-        raise UsageError(f"'{given}' does not exist")
+        raise pretrained.missing(given)
     by_itself = path.is_file() or (path / "config.json").exists() or RunFolder(path).is_run
     if by_itself and not is_pattern:
         yield given

@@ -9,7 +9,7 @@ from typing import Annotated, Any, TypeVar
 
 from typer import Option
 
-from ganvas import components
+from ganvas import components, pretrained
 from ganvas.errors import UsageError, printable
 
 T = TypeVar("T")
@@ -63,8 +63,9 @@ def with_components(file: Path, action: Callable[[], T]) -> T:
 
 
 def settings_file(what: str | Path) -> Path:
-    """The settings of a run folder, or of a saved generator."""
-    files = [Path(what) / name for name in ("config.toml", "config.json")]
+    """The settings of a run folder, or of a generator wherever it is."""
+    folder = pretrained.located(what)
+    files = [folder / name for name in ("config.toml", "config.json")]
     return next((file for file in files if file.is_file()), files[0])
 
 

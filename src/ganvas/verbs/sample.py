@@ -1,18 +1,19 @@
 """`sample`: images from a trained generator."""
 
-import io
 import math
 import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Final
+from typing import TYPE_CHECKING, Annotated, Final
 
 from typer import Argument, Option
 
+from ganvas import pretrained
 from ganvas.classes import chosen
 from ganvas.errors import UsageError
+from ganvas.verbs import completion
 from ganvas.verbs.imports import Imports, import_given, settings_file, with_components
-from ganvas.verbs.signatures import verb
+from ganvas.verbs.signatures import GENERATOR, verb
 
 if TYPE_CHECKING:
     from ganvas.pixels import ImageSet, Pixels
@@ -23,7 +24,7 @@ ROW: Final = 40
 
 @verb
 def sample(
-    what: Annotated[str | Path, Argument(help="A run folder or a saved generator.")],
+    what: Annotated[str | Path, Argument(help=GENERATOR, autocompletion=completion.pretrained)],
     *,
     num: Annotated[
         int | None,
@@ -79,7 +80,7 @@ def sample(
 
     Raises:
         UsageError: there is no generator, or an option is wrong.
-        RunError: a file cannot be written.
+        RunError: a file cannot be written, or the hub not be reached.
     """
     for option, path, suffix in (
         ("grid", grid, ".png"),
@@ -90,15 +91,16 @@ def sample(
             raise UsageError(f"--{option}: found '{path}'; allowed: a file name ending in {suffix}")
     if num is not None and num < 1:
         raise UsageError(f"--num: found {num}; allowed: 1 or more")
-    if not Path(what).exists():
-        raise UsageError(f"'{what}' does not exist; allowed: a run folder or a saved generator")
+    if not pretrained.located(what).exists():
+        raise pretrained.missing(what)
     if folder is not None and Path(folder).exists() and not _is_empty(Path(folder)):
         raise UsageError(f"--folder: '{folder}' is not empty; name a new folder")
 
     import numpy as np
 
+    from ganvas import images as files
+    from ganvas.files import write_file
     from ganvas.generator import load
-    from ganvas.images import scale_for, to_pillow, write_gif
     from ganvas.pixels import ImageSet
 
     import_given(imports)
@@ -118,11 +120,10 @@ def sample(
     if folder is not None:
         _write_folder(Path(folder), made)
     if npz is not None:
-        _write_npz(Path(npz), made)
+        write_file(Path(npz), files.npz(made))
     if walk is not None:
         frames = generator.walk(max(60, 12 * len(asked)), 5, seed, asked or None, truncation)
-        scale = scale_for(frames.shape[2])
-        write_gif(Path(walk), [to_pillow(frame, scale) for frame in frames], 80)
+        write_file(Path(walk), files.gif_of_walk(frames))
     return made.images
 
 
@@ -132,7 +133,7 @@ def _is_empty(folder: Path) -> bool:
 
 def _write_grid(path: Path, made: "ImageSet", classes: list[int]) -> None:
     """All images in rows; of several classes each in a row of its own, beside its name."""
-    from ganvas.images import beside_names, grid, scale_for, write_picture, write_png
+    from ganvas.images import beside_names, grid, scale_for, sheet_of, write_picture
 
     images = made.images
     if len(classes) > 1:
@@ -141,9 +142,7 @@ def _write_grid(path: Path, made: "ImageSet", classes: list[int]) -> None:
         names = [made.classes[label] for label in classes]
         write_picture(path, beside_names(sheet, names, scale))
         return
-    columns = math.ceil(math.sqrt(len(images)))
-    sheet = grid(images, math.ceil(len(images) / columns), columns)
-    write_png(path, sheet, scale_for(sheet.shape[1]))
+    write_picture(path, sheet_of(images))
 
 
 def _write_folder(folder: Path, made: "ImageSet") -> None:
@@ -161,23 +160,3 @@ def _folder_of(classes: tuple[str, ...], label: int) -> str:
     if all(re.fullmatch(r"\w[\w .+-]{0,60}\w|\w", name) for name in classes):
         return classes[label]
     return str(label)
-
-
-def _write_npz(path: Path, made: "ImageSet") -> None:
-    """Labels are whole numbers: a class's name where all names are, otherwise its place."""
-    import numpy as np
-
-    from ganvas.files import write_file
-
-    buffer = io.BytesIO()
-    images = made.images
-    arrays: dict[str, Any] = {
-        "images": images[:, 0] if images.shape[1] == 1 else np.moveaxis(images, 1, -1)
-    }
-    if made.labels is not None:
-        names = np.array(made.classes)
-        numbers = names.astype(np.int64) if all(map(str.isdecimal, made.classes)) else None
-        arrays["labels"] = made.labels if numbers is None else numbers[made.labels]
-        arrays["classes"] = names
-    np.savez_compressed(buffer, **arrays)
-    write_file(path, buffer.getvalue())

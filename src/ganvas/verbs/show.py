@@ -3,11 +3,13 @@
 import inspect
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 from typer import Argument
 
+from ganvas import pretrained
 from ganvas.errors import UsageError
+from ganvas.pretrained import hub
 from ganvas.verbs import completion
 from ganvas.verbs.imports import Imports, import_given, with_components
 from ganvas.verbs.signatures import DataRoot, verb
@@ -16,6 +18,9 @@ if TYPE_CHECKING:
     from ganvas.config import Run
     from ganvas.pixels import Shape
     from ganvas.registry import Registry
+
+PRETRAINED: Final = "pretrained."
+"""What the name of a pretrained generator begins with where a recipe's might be meant."""
 
 
 @verb
@@ -32,7 +37,7 @@ def list_names(
     *,
     imports: Imports = None,
 ) -> dict[str, dict[str, str]]:
-    """Recipes, data sets, models, losses, latents, update rules, metrics, and what each is.
+    """Recipes, pretrained generators, data sets, models, losses, ..., and what each is.
 
     Returns:
         Family -> name -> one line on what it is.
@@ -48,7 +53,7 @@ def list_names(
 
 def _families() -> dict[str, str]:
     """What has names, in the plural, by the section of a run that it stands in: "data sets"."""
-    return {"recipe": "recipes"} | {
+    return {"recipe": "recipes", "pretrained": "pretrained"} | {
         section: _plural(registry.family) for section, registry in _registries().items()
     }
 
@@ -86,6 +91,8 @@ def _members(section: str) -> dict[str, str]:
 
     if section == "recipe":
         return {name: config.read_recipe(name).about for name in config.recipe_names()}
+    if section == "pretrained":
+        return {name: pretrained.about(name) for name in pretrained.names()}
     registry = _registries()[section]
     return {name: _first_line(registry.get(name)) for name in registry.names()}
 
@@ -99,7 +106,8 @@ def show(
     name: Annotated[
         str,
         Argument(
-            help="A recipe, TOML file, run folder, or component such as model.quickstart.",
+            help="A recipe, TOML file, run folder, saved generator, pretrained.NAME, "
+            "hf:OWNER/NAME, or component such as model.quickstart.",
             autocompletion=completion.names,
         ),
     ],
@@ -111,7 +119,7 @@ def show(
 
     Of a component (a loss, a data set, ...) its description and settings. It is named with its
     section where a recipe has the same name, as in "model.quickstart". Of the folder of a run or a
-    saved generator its card, and what that lacks.
+    saved generator, of "pretrained.NAME" or "hf:OWNER/NAME" its card, and what that lacks.
 
     Raises:
         UsageError: there is nothing of that name.
@@ -126,6 +134,8 @@ def show(
     from ganvas.training.labels import classes_told
 
     import_given(imports)
+    if name.startswith((PRETRAINED, hub.PREFIX)):
+        return _show_card(name.removeprefix(PRETRAINED))
     if name not in config.recipe_names() and not name.endswith(".toml"):
         return _show_component(name)
     recipe = config.read_recipe(name)
@@ -175,6 +185,7 @@ def show(
             for key, value in config.leaves(tables)
         ],
         "published": recipe.published,
+        "pretrained": name in pretrained.names(),
     }
 
 
@@ -183,6 +194,13 @@ def _is_folder(name: str) -> bool:
         return Path(name).is_dir()
     except OSError:  # a name that no file can have
         return False
+
+
+def _show_card(name: str) -> dict[str, Any]:
+    from ganvas.generator import card_of, folder_of, load
+
+    card = card_of(load(name), folder_of(name))
+    return {"card": card.text(name), "lacks": card.lacks()}
 
 
 def _show_component(name: str) -> dict[str, Any]:
@@ -197,10 +215,7 @@ def _show_component(name: str) -> dict[str, Any]:
     ]
     if not found:
         if _is_folder(name):
-            from ganvas.generator import card_of, folder_of, load
-
-            card = card_of(load(name), folder_of(name))
-            return {"card": card.text(name), "lacks": card.lacks()}
+            return _show_card(name)
         known = {n for registry in _registries().values() for n in registry.names()}
         raise UsageError(
             f"unknown name '{name}': {closest(name, known | set(config.recipe_names()))}"

@@ -30,6 +30,11 @@ DataRoot = Annotated[
 ]
 """An option of several verbs."""
 
+GENERATOR: Final = (
+    "A run folder, a saved generator, a pretrained one by its name, or hf:OWNER/NAME."
+)
+"""What several verbs take, in their help."""
+
 F = TypeVar("F", bound=Callable[..., Any])
 
 _MARKED: Final[dict[Any, list[inspect.Parameter]]] = {}

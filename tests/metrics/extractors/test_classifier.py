@@ -50,7 +50,8 @@ def test_a_bundled_classifier_is_what_its_card_says(name: str) -> None:
 
 def test_every_bundled_classifier_is_tested() -> None:
     folders = (resources.files("ganvas") / "pretrained").iterdir()
-    assert {folder.name for folder in folders} == {f"classifier-{name}" for name in BUNDLED}
+    found = {folder.name for folder in folders if folder.name.startswith("classifier-")}
+    assert found == {f"classifier-{name}" for name in BUNDLED}
 
 
 @pytest.mark.parametrize(("name", "alike"), [("cifar10", True), ("mnist", False)])
