@@ -39,6 +39,12 @@ from ganvas import config
         ),
         ("quickstart", {"loss.d_scale": 0.5, "update.d_batch": "merged"}, []),
         ("quickstart", {"loss.d_scale": 0.5, "update.d_batch": "separate"}, ["loss.d_scale"]),
+        ("quickstart", {"watchdog.collapse": "stop"}, []),
+        (
+            "quickstart",
+            {"watchdog.collapse": "stop", "train.on_failure": "rollback"},
+            ["watchdog.collapse"],
+        ),
         ("mnist-classes", {"loss.d_scale": 0.5}, ["loss.d_scale"]),
         ("modelzoo-vanilla-as-coded", {"loss.d_scale": 0.25}, ["loss.d_scale"]),
     ],

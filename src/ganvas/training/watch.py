@@ -103,6 +103,7 @@ class Watch:
                     "step": place.step,
                     "images": place.images,
                     "fault": alarm.fault,
+                    "message": alarm.message,
                     "seen": alarm.seen,
                     "advice": alarm.advice,
                     "action": action,
