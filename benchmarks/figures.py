@@ -3,9 +3,9 @@
     python benchmarks/figures.py            all of it, some minutes on two cores
     python benchmarks/figures.py quickstart [compare]
 
-`tests/test_figures.py` fails where a page quotes a figure that is not in docs/figures.json. After this
-the pages want those lines that the test names. compare.png is drawn by playwright and its browser
-and left as it is without them.
+`tests/test_figures.py` fails where a page quotes a figure that is not in docs/figures.json; after
+this, the pages want the lines that it names. compare.png is drawn by playwright and its browser, and
+left as it is without them.
 """
 
 from __future__ import annotations

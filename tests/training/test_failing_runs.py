@@ -204,7 +204,7 @@ def test_a_run_that_went_back_and_was_killed_ends_as_one_that_was_not(
 
 
 def test_it_goes_back_three_times_and_then_stops(train_tiny: Train, tmp_path: Path) -> None:
-    with pytest.raises(RunError, match="stopped: .*not finite"):
+    with pytest.raises(RunError, match="stopped: .*not finite.*went back 3 times"):
         train_tiny(tmp_path / "run", **at_rate(1e30) | {"train.on_failure": "rollback"})
     assert [line["action"] for line in lines_of(tmp_path / "run", "not_finite")] == [
         *["rollback"] * rollback.MOST,

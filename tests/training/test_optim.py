@@ -198,7 +198,7 @@ def test_its_pace_is_the_mean_step_in_learning_rates() -> None:
     assert optimizer.pace() == pytest.approx(1.0)
     value.grad = torch.tensor([-3.0, -4.0])
     optimizer.step()
-    # moments of the first: mean (0.5 x 1.5 - 1.5) / 0.75 = -1, square (0.75 x 2.25 + 2.25) / 0.4375 = 9
+    # the first: mean (0.5 x 1.5 - 1.5) / 0.75 = -1, square (0.75 x 2.25 + 2.25) / 0.4375 = 9
     assert optimizer.pace() == pytest.approx((1 / 3 + 1) / 2)
 
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from torch import nn
 
 from ganvas.rundir import now
 from ganvas.training.progress import Reporter
-from ganvas.training.rollback import Back, way_back
+from ganvas.training.rollback import MOST, Back, way_back
 from ganvas.training.session import Session
 from ganvas.training.tracing import origin
 from ganvas.training.watchdog import (
@@ -41,7 +41,9 @@ class Watch:
         session = self.session
         if session.state.step == 0:
             self._look_at_weights()
-            self.alarms += check_data(session.run, len(session.data), session.reals)
+            said = [line for line in session.folder.read_watchdog() if line["fault"] == "data"]
+            if not said:
+                self.alarms += check_data(session.run, len(session.data), session.reals)
             self.tell()
 
     def is_spoilt(self) -> bool:
@@ -69,6 +71,8 @@ class Watch:
     def rows(self, is_last: bool) -> None:
         """Look at the newest evaluation."""
         session, monitor = self.session, self.session.monitor
+        if not monitor.last or monitor.last[0].step != session.state.step:
+            return  # it could not be measured
         place, memory = self._place(is_last), session.state.memory
         criterion = monitor.plan.criterion
         self.alarms += check_rows(
@@ -92,6 +96,8 @@ class Watch:
             action = alarm.action
             if action == "rollback":
                 action = "rollback" if back else "stop"
+            if action != alarm.action:
+                alarm = replace(alarm, seen=f"{alarm.seen}, after the run went back {MOST} times")
             if action == "stop":
                 self.alarms.append(alarm)
             self.reporter.warn(alarm.message)
