@@ -27,6 +27,10 @@ test-browser *args:
 bench name *args:
     python benchmarks/{{name}}.py {{args}}
 
+# Sheets, animations and pages of all pretrained generators and finished runs.
+gallery *args:
+    python benchmarks/reproduce.py gallery {{args}}
+
 # A tiny run through every verb, on the processor, in a temporary folder.
 smoke:
     #!/usr/bin/env bash

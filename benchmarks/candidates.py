@@ -1,12 +1,14 @@
 """What a fixed time of one processor buys: candidates for a recipe, one after another.
 
     python benchmarks/candidates.py [--seconds 60] [--data mnist] [--seed 0] [--out FILE.jsonl]
-        [NAME ... | --set section.setting=value ...]
+        [--against DATA] [NAME ... | --set section.setting=value ...]
 
 Each candidate is trained on one thread until it has used so many processor seconds (of training
 steps, not of sheets), and its generator is then measured with the command line: the Fréchet
-distance of 10,000 images. Processor seconds pass as slowly as other work lets them, so the
-candidates compare on a busy machine too, roughly: caches are shared. A line of JSON a candidate.
+distance and the kernel distance of 10,000 images. `--against` says with what they are compared, if
+not with the test images of what they were trained on. Processor seconds pass as slowly as other
+work lets them, so the candidates compare on a busy machine too, roughly: caches are shared. A line
+of JSON a candidate.
 """
 
 from __future__ import annotations
@@ -14,6 +16,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import shlex
 import subprocess
 import sys
 import tempfile
@@ -47,6 +50,15 @@ MODERN: Final[dict[str, Any]] = (
 that all start from."""
 RATES: Final = ("optim.generator.learning_rate", "optim.discriminator.learning_rate")
 R1: Final = {"penalty.name": "r1", "penalty.weight": 0.05}
+WINNER: Final = MODERN | {"model.width": 16, "model.dense": 512}
+"""Of the first minute, with classes where there are any."""
+WITH_CLASSES: Final = WINNER | {"model.labels": "on"}
+FAST: Final = dict.fromkeys(RATES, 2e-3)
+PAIRED: Final = {
+    "loss.name": "relativistic",
+    "penalty.name": "r1-r2",
+    "penalty.weight": 0.05,
+}
 CANDIDATES: Final[dict[str, dict[str, Any]]] = {
     "published": BASE,
     "published, EMA, batch 64": BASE | EMA | {"train.batch_size": 64},
@@ -77,8 +89,14 @@ CANDIDATES: Final[dict[str, dict[str, Any]]] = {
     | {"model.down": "stride", "loss.name": "relativistic"}
     | R1,
     "modern, labels": MODERN | {"model.labels": "on"},
-    "modern, half as wide, dense 512, labels": MODERN
-    | {"model.width": 16, "model.dense": 512, "model.labels": "on"},
+    "modern, half as wide, dense 512, labels": WITH_CLASSES,
+    "labels, rates 2e-3": WITH_CLASSES | FAST,
+    "labels, rates 4e-3": WITH_CLASSES | dict.fromkeys(RATES, 4e-3),
+    "labels, relativistic, R1 and R2": WITH_CLASSES | PAIRED,
+    "labels, relativistic, R1 and R2, rates 2e-3": WITH_CLASSES | PAIRED | FAST,
+    "labels, hinge, rates 2e-3": WITH_CLASSES | FAST | {"loss.name": "hinge"},
+    "rates 2e-3": WINNER | FAST,
+    "rates 2e-3, diffaugment": WINNER | FAST | {"augment.name": "diffaugment"},
 }
 
 
@@ -98,11 +116,15 @@ def trained(settings: dict[str, Any], seconds: float, seed: int, folder: Path) -
     return {"images": done.images, "seconds": round(done.seconds, 1)}
 
 
-def distance(run: Path) -> float:
-    words = ["ganvas", "evaluate", str(run), "--metrics", "fd", "--json"]
-    done = subprocess.run(words, capture_output=True, text=True, check=True)
-    values: dict[str, float] = json.loads(done.stdout)[0]["values"]
-    return round(next(iter(values.values())), 1)
+def measured(run: Path, against: str | None, num: int) -> dict[str, float]:
+    """What the command line says of a run's generator: values by the names of metrics."""
+    words = ["ganvas", "evaluate", str(run), "--metrics", "fd,kd", "--num", str(num), "--json"]
+    words += ["--data", against] if against else []
+    done = subprocess.run(words, capture_output=True, text=True)
+    if done.returncode:
+        sys.exit(f"{shlex.join(words)}: {done.stderr.strip()}")
+    rows = json.loads(done.stdout)
+    return {row["metric"]: float(f"{next(iter(row['values'].values())):.3g}") for row in rows}
 
 
 def main() -> None:
@@ -111,6 +133,8 @@ def main() -> None:
     parser.add_argument("names", nargs="*", metavar="NAME", help="; ".join(CANDIDATES))
     parser.add_argument("--seconds", type=float, default=60)
     parser.add_argument("--data", default="mnist")
+    parser.add_argument("--against", help="a data set to compare with")
+    parser.add_argument("--num", type=int, default=10_000, help="images that are compared")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--set", action="append", default=[], help="a candidate of its own")
     parser.add_argument("--out", type=Path, help="append the lines here too")
@@ -129,7 +153,7 @@ def main() -> None:
             data = {"data.name": args.data}
             line: dict[str, Any] = {"candidate": name, "data": args.data, "seed": args.seed}
             line |= trained(data | settings, args.seconds, args.seed, run)
-            line |= {"fd10k": distance(run)}
+            line |= measured(run, args.against, args.num)
         text = json.dumps(line)
         print(text, flush=True)
         if args.out:

@@ -1,17 +1,19 @@
 """Exports against their source: largest difference, size, time to draw 16 images.
 
-    python benchmarks/export.py [RUN ...] [--rounds 10]
+    python benchmarks/export.py [WHAT ...] [--rounds 10]
 
-A RUN is a run folder or a saved generator; without one, a generator of each kind of net as it
-begins. Ways are the generator itself (PyTorch), its ONNX file (onnxruntime) and its page (Chromium,
-by playwright: pip install 'ganvas[onnx,browser]'), each on one thread. The same 16 latents go to
-all. Rounds of all ways are in turn; the first is a warm-up, the shortest of the others counts,
-since other work on the machine only ever adds to it.
+WHAT is a run folder, a saved generator or a pretrained one's name; without any, all pretrained
+ones, and of each kind of net that they leave out a generator as it begins, `modern` with classes
+too. Ways are the generator itself (PyTorch), its ONNX file (onnxruntime) and its page (Chromium, by
+playwright: pip install 'ganvas[onnx,browser]'), each on one thread. The same 16 latents go to all.
+Rounds of all ways are in turn; the first is a warm-up, the shortest of the others counts, since
+other work on the machine only ever adds to it.
 """
 
 from __future__ import annotations
 
 import argparse
+import itertools
 import os
 import tempfile
 import time
@@ -28,11 +30,16 @@ import torch
 from numpy.typing import NDArray
 from playwright.sync_api import sync_playwright
 
-from ganvas import config
+from ganvas import config, pretrained
+from ganvas.batch import Latents
+from ganvas.classes import Classes
+from ganvas.drawing import NONE, generate
+from ganvas.errors import UsageError
 from ganvas.exports import onnx, page
 from ganvas.exports.source import Source, open_source
-from ganvas.generator import save_generator, snapshot
+from ganvas.generator import load, save_generator, snapshot
 from ganvas.images import to_uint8
+from ganvas.protocols import build_generator
 from ganvas.verbs.show import size_of_data
 
 NUM = 16
@@ -49,20 +56,21 @@ def clocked(draw: Callable[[], NDArray[Any]]) -> Draw:
     return call
 
 
-def in_onnxruntime(content: bytes, latents: NDArray[np.float32]) -> Draw:
+def in_onnxruntime(content: bytes, latents: Latents) -> Draw:
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
     session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
-    return clocked(lambda: session.run(None, {"latents": latents})[0])
+    return clocked(lambda: session.run(None, onnx.feed(latents))[0])
 
 
-def in_chromium(tab: Any, source: Source, latents: NDArray[np.float32]) -> Draw:
+def in_chromium(tab: Any, source: Source, latents: Latents) -> Draw:
     channels, height, width = source.generator.shape
-    values = latents.flatten().tolist()
+    labels = [] if latents.labels is None else latents.labels.tolist()
+    values = [latents.z.flatten().tolist(), labels]
 
     def draw() -> tuple[NDArray[Any], float]:
         pixels, milliseconds = tab.evaluate(
-            """values => { const start = performance.now(), pixels = ganvas.draw(values);
+            """values => { const start = performance.now(), pixels = ganvas.draw(...values);
             return [[...pixels], performance.now() - start] }""",
             values,
         )
@@ -93,11 +101,16 @@ def difference(source: Source, images: NDArray[Any], expected: NDArray[np.float3
     return f"{np.abs(images.astype(int) - whole).max()}/255"
 
 
-def rows(what: Path, browser: Any, rounds: int) -> Iterator[list[str]]:
+def rows(what: str | Path, browser: Any, rounds: int) -> Iterator[list[str]]:
     source = open_source(what)
     z = source.latents(NUM)
     expected = source.images(z)
-    model, html = onnx.build(source), page.build(source)
+    model = onnx.build(source)
+    try:
+        html = page.build(source)
+    except UsageError as error:
+        yield [name_of(source), "page", f"refused: {error}", "", "", ""]
+        return
     sizes = {
         "safetensors": (source.folder / "model.safetensors").stat().st_size,
         "onnx": len(model.content),
@@ -106,8 +119,8 @@ def rows(what: Path, browser: Any, rounds: int) -> Iterator[list[str]]:
     with opened(browser, html.content) as tab:
         ways = {
             "safetensors": clocked(lambda: source.images(z)),
-            "onnx": in_onnxruntime(model.content, z.numpy()),
-            "page": in_chromium(tab, source, z.numpy()),
+            "onnx": in_onnxruntime(model.content, z),
+            "page": in_chromium(tab, source, z),
         }
         found: dict[str, list[tuple[NDArray[Any], float]]] = {way: [] for way in ways}
         for _ in range(rounds + 1):
@@ -117,7 +130,7 @@ def rows(what: Path, browser: Any, rounds: int) -> Iterator[list[str]]:
         images = drawn[-1][0]
         per_parameter = sizes[way] / source.card.parameters
         yield [
-            source.card.recipe,
+            name_of(source),
             way,
             "source" if way == "safetensors" else difference(source, images, expected),
             f"{sizes[way] / 1e6:.2f}",
@@ -126,21 +139,33 @@ def rows(what: Path, browser: Any, rounds: int) -> Iterator[list[str]]:
         ]
 
 
+def name_of(source: Source) -> str:
+    kind = "" if source.card.images_seen else ", as it begins"
+    kind += f", {source.generator.num_classes} classes" if source.generator.classes else ""
+    return source.card.recipe + kind
+
+
 def begun(folder: Path) -> Iterator[Path]:
-    """A generator of each kind of net with the weights that training begins with."""
-    known = set()
-    for name in config.recipe_names():
-        run = config.build(config.read_recipe(name).tables)
+    """A generator of each kind of net that no pretrained one has, with weights as they begin."""
+    known = {(repr(load(name).model), load(name).shape) for name in pretrained.names()}
+    kinds = [(name, config.read_recipe(name).tables, NONE) for name in config.recipe_names()]
+    modern = config.read_recipe("modern").tables
+    labelled = modern | {"model": modern["model"] | {"labels": "on"}}
+    kinds.append(("modern", labelled, Classes(tuple("0123456789"))))
+    for name, tables, classes in kinds:
+        run = config.build(tables)
         _, shape = size_of_data(run, None)
         if (repr(run.model), shape) in known:
             continue
         known.add((repr(run.model), shape))
         torch.manual_seed(0)
-        net = run.model.generator(shape, run.latent.dims).train()
+        net = build_generator(run.model, shape, run.latent.dims, len(classes)).train()
+        labels = torch.arange(64) % len(classes) if classes else None
         with torch.no_grad():
-            net(run.latent.sample(64, torch.default_generator))
-        save_generator(folder / name, run, snapshot(run, net, shape, 0))
-        yield folder / name
+            generate(net, Latents(run.latent.sample(64, torch.default_generator), labels))
+        place = folder / f"{name}-{len(known)}"
+        save_generator(place, run, snapshot(run, net, shape, 0, classes))
+        yield place
 
 
 def main(args: argparse.Namespace) -> None:
@@ -153,7 +178,7 @@ def main(args: argparse.Namespace) -> None:
             executable_path=os.environ.get("CHROMIUM", "/usr/bin/chromium"),
             args=["--no-sandbox", "--disable-gpu"],
         )
-        for what in args.what or begun(Path(folder)):
+        for what in args.what or itertools.chain(pretrained.names(), begun(Path(folder))):
             for row in rows(what, browser, args.rounds):
                 print(f"| {' | '.join(row)} |", flush=True)
         chromium = browser.version
@@ -169,6 +194,6 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
-    parser.add_argument("what", nargs="*", type=Path, metavar="RUN")
+    parser.add_argument("what", nargs="*", metavar="WHAT")
     parser.add_argument("--rounds", type=int, default=10)
     main(parser.parse_args())

@@ -4,8 +4,8 @@
     python benchmarks/figures.py quickstart [compare]
 
 `tests/test_figures.py` fails where a page quotes a figure that is not in docs/figures.json; after
-this, the pages want the lines that it names. compare.png is drawn by playwright and its browser, and
-left as it is without them.
+this, the pages want the lines that it names. compare.png is drawn by playwright and its browser;
+without them it stays as it is.
 """
 
 from __future__ import annotations

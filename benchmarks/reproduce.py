@@ -7,6 +7,7 @@
     python benchmarks/reproduce.py report [--output FILE]
     python benchmarks/reproduce.py keep [--only ...] [--into FOLDER] [--limit-mb 64]
     python benchmarks/reproduce.py package [--only ...] [--into FOLDER] [--limit-mb 32]
+    python benchmarks/reproduce.py gallery [--only ...] [--into FOLDER]
     python benchmarks/reproduce.py speed --device cuda --minutes 8 [--seconds 12]
 
 The runs lie in one folder (--folder, by default runs/reproduction), each in RECIPE-seedN.
@@ -23,6 +24,8 @@ keep      copies generators, logs, numbers and sheets of finished runs to where 
 package   puts the last generators of finished, evaluated runs into the package, seed 0 at the
           recipe's length, with 8-bit weights or halves, measured again, each with its card;
           of one that is there already the card alone is written again
+gallery   draws sheets of all pretrained generators, makes animations of finished runs, writes
+          docs/gallery.md and our part of docs/systems/*.md
 speed     trains every recipe for some seconds, on CUDA with and without graph capture; the rows
           are in speed.jsonl, nothing is measured twice
 
@@ -39,12 +42,13 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from reproduction import keep, measure, package, report, speed
+from reproduction import gallery, keep, measure, package, report, speed
 from reproduction.folder import Folder, open_all, running
 from reproduction.plan import select
 from reproduction.queue import Queue
 
 RESULTS = Path(__file__).parent / "results"
+DOCS = Path(__file__).parent.parent / "docs"
 PRETRAINED = Path(__file__).parent.parent / "src" / "ganvas" / "pretrained"
 UNDONE = 75
 """Exit status where minutes were over before the work was, EX_TEMPFAIL of sysexits.h."""
@@ -133,6 +137,12 @@ def package_finished(args: argparse.Namespace) -> int:
     return 0
 
 
+def make_gallery(args: argparse.Namespace) -> int:
+    for line in gallery.gallery(_folders(args), args.into):
+        print(line, flush=True)
+    return 0
+
+
 def measure_speed(args: argparse.Namespace) -> int:
     path, runs = args.folder / "speed.jsonl", select(args.only, args.born)
     todo = speed.missing(path, runs, args.device)
@@ -187,6 +197,8 @@ def parse(words: Sequence[str] | None = None) -> argparse.Namespace:
     added = verb("package", package_finished, chosen)
     added.add_argument("--into", type=Path, default=PRETRAINED)
     added.add_argument("--limit-mb", type=float, default=32.0, help="for all generators together")
+    added = verb("gallery", make_gallery, chosen)
+    added.add_argument("--into", type=Path, default=DOCS)
     added = verb("speed", measure_speed, chosen)
     added.add_argument("--device", required=True)
     added.add_argument("--minutes", type=float, default=math.inf)

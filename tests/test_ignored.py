@@ -45,6 +45,16 @@ from ganvas import config
             {"watchdog.collapse": "stop", "train.on_failure": "rollback"},
             ["watchdog.collapse"],
         ),
+        (
+            "quickstart",
+            {"model.name": "modern", "model.label_fade": "0 to 1"},
+            ["model.label_fade"],
+        ),
+        (
+            "quickstart",
+            {"model.name": "modern", "model.label_fade": "0 to 1", "model.labels": "on"},
+            [],
+        ),
         ("mnist-classes", {"loss.d_scale": 0.5}, ["loss.d_scale"]),
         ("modelzoo-vanilla-as-coded", {"loss.d_scale": 0.25}, ["loss.d_scale"]),
     ],

@@ -14,6 +14,7 @@ import torch
 from PIL import Image
 
 import ganvas
+from ganvas.classes import chosen, index_of
 from ganvas.drawing import GROUP, truncated
 from ganvas.errors import UsageError
 from ganvas.generator import load
@@ -110,6 +111,14 @@ def test_classes_that_are_not_there_are_one_line(labelled_generator: Path, tiny_
         source.sample(2, labels=[1, 2, 3])
     with pytest.raises(UsageError, match="trained without classes and takes none"):
         load(tiny_run).sample(2, labels="Coat")
+
+
+def test_numbers_with_zeros_at_their_front_go_without_them() -> None:
+    names = ("000", "007", "070")
+    assert [index_of(name, names) for name in ("0", "7", "007", "70", "070")] == [0, 1, 1, 2, 2]
+    assert index_of("all", ("all", "none")) == 0 and chosen("all", ("all", "none")) == [0]
+    with pytest.raises(UsageError, match="no class '1'; allowed: 000, 007, 070$"):
+        index_of("1", names)
 
 
 # The command

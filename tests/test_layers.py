@@ -40,6 +40,7 @@ FLOORS = (
         "metrics.reference",
         "metrics.rows",
         "metrics.words",
+        "metrics.compared",
         "metrics.evaluate",
     ),
     ("training",),

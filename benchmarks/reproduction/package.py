@@ -14,6 +14,8 @@ from reproduction.keep import size
 from reproduction.measure import METRICS, REFEREES
 
 PREFIX = "generator-"
+FORMS = ("int8", "float16")
+"""What is tried, the smaller one first."""
 LICENCE = "mit"
 """That of the package."""
 
@@ -61,7 +63,7 @@ def package(folder: Folder, into: Path, limit: int) -> str:
         write_packed(folder.path / "generator", target, known.pop("form"), facts(folder) | known)
         return f"{planned.name}: as it was, {known['weights']}"
     with tempfile.TemporaryDirectory() as temporary:
-        for form in ("int8", "float16"):
+        for form in FORMS:
             packed = Path(temporary) / form
             write_packed(folder.path / "generator", packed, form, facts(folder))
             after = Distance.of(evaluated(packed, folder, ["fd"])[0])
@@ -89,20 +91,29 @@ def package(folder: Folder, into: Path, limit: int) -> str:
 
 def known_of(folder: Folder, target: Path) -> dict[str, Any]:
     """Form, words and rows of a packed generator that has these weights; empty if there is none."""
+    for form in FORMS:
+        if has_weights(target, folder.path / "generator", form):
+            text = (target / "config.json").read_text(encoding="utf-8")
+            training = json.loads(text)["training"]
+            return {"form": form} | {key: training[key] for key in ("weights", "rows")}
+    return {}
+
+
+def has_weights(target: Path, source: Path, form: str) -> bool:
+    """Whether there is a packed generator in `target`, of this form and of the source's weights."""
     from safetensors import safe_open
 
     from ganvas import compact
     from ganvas.generator import load
 
     if not (target / "model.safetensors").is_file():
-        return {}
+        return False
     with safe_open(target / "model.safetensors", "pt") as file:
-        form = file.metadata()[compact.FORM]
         there = {name: file.get_tensor(name) for name in file.keys()}
-    packed = compact.pack(load(folder.path / "generator").net, form)
-    same = packed.keys() == there.keys() and all(packed[x].equal(there[x]) for x in packed)
-    training = json.loads((target / "config.json").read_text(encoding="utf-8"))["training"]
-    return {"form": form, **{key: training[key] for key in ("weights", "rows")}} if same else {}
+        same_form = file.metadata()[compact.FORM] == form
+    packed = compact.pack(load(source).net, form)
+    same_names = packed.keys() == there.keys()
+    return same_form and same_names and all(packed[name].equal(there[name]) for name in packed)
 
 
 def words(form: str, before: Distance, after: Distance) -> str:
@@ -125,11 +136,12 @@ def write_packed(source: Path, folder: Path, form: str, known: dict[str, Any]) -
     settings = json.loads((source / "config.json").read_text(encoding="utf-8"))
     settings["training"] = settings.get("training", {}) | known
     folder.mkdir(parents=True, exist_ok=True)
-    save_file(
-        compact.pack(generator.net, form),
-        folder / "model.safetensors",
-        {"images_seen": str(generator.images_seen), compact.FORM: form},
-    )
+    if not has_weights(folder, source, form):  # two files of the same weights may differ in order
+        save_file(
+            compact.pack(generator.net, form),
+            folder / "model.safetensors",
+            {"images_seen": str(generator.images_seen), compact.FORM: form},
+        )
     text = json.dumps(settings, indent=1, ensure_ascii=False) + "\n"
     (folder / "config.json").write_text(text, encoding="utf-8")
     card = card_of(load(folder), folder)

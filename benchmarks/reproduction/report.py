@@ -24,9 +24,9 @@ def report(folders: Sequence[Folder]) -> str:
         "\n## What was measured\n",
         *_metrics(begun),
         "\n## Losses of single steps: CS231n\n",
-        *_single_steps(begun),
+        *single_steps(begun),
         "\n## Losses of the others\n",
-        *_spans(begun),
+        *spans(begun),
         "\n## Legible tiles\n",
         *_legible(begun),
         "\n## Not finished\n",
@@ -46,7 +46,7 @@ def _head(folders: Sequence[Folder]) -> Iterator[str]:
     for folder in folders:
         machines.setdefault(_machine(folder), []).append(folder.planned.name)
     for machine, names in machines.items():
-        yield f"\n- {machine}: {len(names)} runs"
+        yield f"\n- {machine}: {len(names)} run{'s' if len(names) > 1 else ''}"
     yield ""
 
 
@@ -167,7 +167,7 @@ def _shown(value: float, form: str) -> str:
 # Losses
 
 
-def _single_steps(folders: Sequence[Folder]) -> Iterator[str]:
+def single_steps(folders: Sequence[Folder]) -> Iterator[str]:
     yield (
         "Mean and standard deviation over the seeds that have come so far. The notebook counts "
         "from 0, so its step 3,750 is our 3,751st update, and as the images come in file order, "
@@ -189,7 +189,7 @@ def _single_steps(folders: Sequence[Folder]) -> Iterator[str]:
             yield row(recipe, f"{point['step']:,}", str(len(reached)), *cells)
 
 
-def _spans(folders: Sequence[Folder]) -> Iterator[str]:
+def spans(folders: Sequence[Folder]) -> Iterator[str]:
     yield (
         "The published figures are read off curves or logs. Ours is the least to the greatest of "
         "the means over an epoch (or over the steps named) within the same steps.\n"

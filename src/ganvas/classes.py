@@ -32,10 +32,15 @@ def numbered(classes: tuple[str, ...], num: int) -> tuple[str, ...]:
 
 
 def places(classes: Sequence[str]) -> dict[str, int]:
-    """Each class by its name, and by its place from 0 where no name is a number."""
+    """Each class by its name, and by its place from 0 where no name is a number.
+
+    Where all are numbers, also without zeros at their front.
+    """
     found = {name: index for index, name in enumerate(classes)}
     if not any(name.isdecimal() for name in classes):
         found |= {str(index): index for index in range(len(classes))}
+    elif all(name.isdecimal() for name in classes):  # 7 for 007
+        found = {str(int(name)): index for name, index in found.items()} | found
     return found
 
 
@@ -60,7 +65,8 @@ def index_of(wanted: str | int, classes: Sequence[str], option: str = "--class")
     lowered = {name.casefold(): name for name in classes}
     near = difflib.get_close_matches(wanted.casefold(), lowered, n=1, cutoff=0.5)
     meant = f"did you mean {lowered[near[0]]}? " if near else ""
-    numbers = "" if len(known) == len(classes) else f", or 0 to {len(classes) - 1}"
+    numeric = any(name.isdecimal() for name in classes)
+    numbers = "" if numeric else f", or 0 to {len(classes) - 1}"
     raise UsageError(f"{option}: no class '{wanted}'; {meant}allowed: {_listed(classes)}{numbers}")
 
 

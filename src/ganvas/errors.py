@@ -8,6 +8,10 @@ class UsageError(ValueError):
     """
 
 
+class NoSplit(UsageError):
+    """A data set has no test split, and none that is held out of its training images."""
+
+
 class RunError(RuntimeError):
     """The input was fine and the run failed: the disk is full, a loss is NaN. Exit code 1."""
 

@@ -29,6 +29,10 @@ class ImageSet:
     """Class names in index order."""
     remarks: tuple[str, ...] = ()
     """What a user should know of the data set, a sentence each."""
+    held_out: int = 0
+    """Images that training leaves out to be the test split, of a set that has none; 0 of others."""
+    about: str = ""
+    """How it was split, if not as it was found."""
 
     @property
     def shape(self) -> Shape:

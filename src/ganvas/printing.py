@@ -123,6 +123,7 @@ def metrics(rows: list[Row], as_json: bool) -> None:
 def _measured(what: str, rows: Sequence[Row]) -> None:
     """A table of values, and what they were measured with."""
     from ganvas.metrics.words import verdict  # here, because it imports torch
+    from ganvas.registry import METRICS
 
     lines = []
     for row in rows:
@@ -143,15 +144,21 @@ def _measured(what: str, rows: Sequence[Row]) -> None:
         if row.reason:
             say(f"{row.metric}: not measured: {row.reason}")
     for row in {row.num_fake: row for row in rows}.values():
+        known = ", which it was trained on" if row.recipe and row.split.startswith("train") else ""
         say(
             f"{row.num_fake:,} fakes against {row.num_reference:,} images of {row.data} "
-            f"({row.split}, {row.fingerprint[:12]}), seed {row.seed}"
+            f"({row.split}, {row.fingerprint[:12]}){known}, seed {row.seed}"
         )
     for name, row in {row.extractor: row for row in rows}.items():
         accuracy = row.extractor_accuracy
         parts = [f"{accuracy:.2%} accurate" if accuracy is not None else "", row.note]
         parts += [f"resize: {row.resize}", f"SHA-256 {row.extractor_sha256[:12]}"]
         say(f"features {name}: {', '.join(part for part in parts if part)}")
+    for row in rows:
+        for name, settings in row.settings.items():
+            rules = METRICS.get(name).rules if name in METRICS else ()
+            if rules:
+                say(f"{row.metric}: {', '.join(f'{rule} {settings[rule]}' for rule in rules)}")
     for row in rows:
         if row.picture:
             say(f"wrote {row.picture}")
@@ -373,6 +380,7 @@ def inspection(found: Inspection, sheet: Path | None, as_json: bool) -> None:
 
     rows = [
         ["images", f"{found.count:,} ({counts(found.splits)})"],
+        *([["held out", f"{found.held_out:,} of them, to measure with"]] if found.held_out else []),
         ["height x width", counts(found.sizes)],
         ["channels", counts(found.channels)],
         [

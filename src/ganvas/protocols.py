@@ -36,6 +36,10 @@ class RawImages:
     """Class names in index order."""
     remarks: tuple[str, ...] = ()
     """What a user should know of it, a sentence each."""
+    held_out: int = 0
+    """Images that training leaves out to be the test split, of a set that has none; 0 of others."""
+    about: str = ""
+    """How it was split, if not as it was found: what follows a run's name, as "holds out ..."."""
 
 
 class Dataset(Protocol):
@@ -47,7 +51,8 @@ class Dataset(Protocol):
         """The images of a split; `root` is where the user said that data files are.
 
         Raises:
-            UsageError: a file is corrupt, or there is no such split.
+            NoSplit: there is no test split.
+            UsageError: a file is corrupt.
             RunError: a file is nowhere to be found and cannot be downloaded.
         """
 

@@ -11,8 +11,10 @@ import pytest
 import ganvas
 from ganvas import config
 from ganvas.config.fitting import RULED, Facts, Size, fitted, fitting_size
+from ganvas.data.datasets import Folder
 from ganvas.errors import UsageError
 from ganvas.images import write_png
+from ganvas.protocols import RawImages, Split
 
 
 def chosen(facts: Facts, **given: Any) -> dict[str, Any]:
@@ -74,6 +76,10 @@ def test_sheets_have_a_row_a_class_where_the_nets_are_told() -> None:
     assert chosen(mnist_like())["output.grid"] == [8, 8]
 
 
+def test_nothing_is_chosen_for_too_little_data() -> None:
+    assert chosen(mnist_like(1)) == chosen(Facts(0, {})) == {}
+
+
 def test_only_what_a_recipe_names_is_chosen() -> None:
     found = fitted(mnist_like(), ["train.batch_size"], {})
     assert [choice.setting for choice in found] == ["train.batch_size"]
@@ -104,6 +110,31 @@ def test_what_the_user_gives_wins(pictures: Path) -> None:
     assert run.augment.brightness == 0.1  # type: ignore[attr-defined]
     other = ganvas.resolve(data=pictures, settings={"model.name": "cs231n-dense"})
     assert not hasattr(other.model, "width")
+
+
+def test_pictures_are_read_once(pictures: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    read: list[str] = []
+    load = Folder.load
+
+    def counted(self: Folder, split: Split, root: Path | None) -> RawImages:
+        read.append(split)
+        return load(self, split, root)
+
+    monkeypatch.setattr(Folder, "load", counted)
+    monkeypatch.chdir(pictures.parent)
+    settings = {"model.width": 2, "model.dense": 4, "train.device": "cpu"}
+    ganvas.train(
+        data="mine", images=16, evaluate="none", settings=settings, outdir="run", progress=False
+    )
+    assert read == ["train"]
+
+
+def test_a_wrong_setting_is_said_before_they_are_read(pictures: Path) -> None:
+    (pictures / "broken.png").write_bytes(b"no picture")
+    with pytest.raises(UsageError, match=r"optim.generator.learning_rate"):
+        ganvas.resolve(data=pictures, learning_rate=-1.0)
+    with pytest.raises(UsageError, match="broken"):
+        ganvas.resolve(data=pictures)
 
 
 def test_a_written_run_is_not_fitted_again(pictures: Path, tmp_path: Path) -> None:

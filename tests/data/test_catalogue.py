@@ -31,6 +31,7 @@ def test_list_without_data() -> None:
         "fashion-mnist": "missing",
         "mnist": "missing",
         "mnist-classes": "missing",
+        "stacked-mnist": "missing",
     }
     mnist = listing("mnist", None)
     assert mnist.num_images == 70_000 and mnist.path is None and len(mnist.missing) == 4
@@ -134,7 +135,7 @@ def test_inspect_a_folder(tmp_path: Path, picture) -> None:
     assert across.images == (str(Path("cats/7.png")), str(Path("dogs/1.png")))
     assert inside.classes == ("cats",)
     text = "\n".join(found.warnings)
-    assert "1 of 16 pictures are broken" in text and "--image-size" in text
+    assert "1 of 16 pictures are broken" in text and "images differ in size (2 sizes)" in text
     assert "class 'dogs' has only 2 of 15 images" in text and "differ in channels" in text
     assert "2 images are exact copies" in text and "1 groups of equal images span classes" in text
     assert found.sheet.shape == (3, 8 * 130 + 2, 2 * 32 + 2)

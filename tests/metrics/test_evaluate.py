@@ -79,6 +79,7 @@ def labelled(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
         ("prdc", "coverage", 1),
         ("classes", "kl", 0),
         ("classes", "classes_hit", 10),
+        ("modes", "modes", 10),
         ("1nn", "accuracy", 0),  # each image's nearest is its copy in the other set
         ("1nn-labels", "error", 0),
         ("intra-fd", "mean", 0),
@@ -287,16 +288,19 @@ def test_a_run_keeps_its_rows(
     run = tmp_path / "run"
     shutil.copytree(tiny_run, run)
     (run / "metrics.jsonl").write_text('{"metric": "old"}\n')
-    found = ganvas.evaluate(run, split="train")
+    found = ganvas.evaluate(run)
     lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
     measured = [row for row in found if row.values]
     assert [line["metric"] for line in lines] == ["old", *(row.metric for row in measured)]
     assert lines[1] == measured[0].as_json()
     assert (lines[1]["step"], lines[1]["images"]) == (12, 192)
+    memorisation = measured[-1]  # nothing was held out of so few
+    assert memorisation.values.keys() == memorisation.floor.keys() == {"copied"}
+    assert memorisation.picture == str(run / "memorisation.png")
     assert measured[0].extractor == "random" and "no labels" in measured[0].note
     assert measured[0].split == "train, one half" and measured[0].metric == "fd32"
     reasons = {row.metric: row.reason for row in found if row.reason}
-    assert reasons.keys() == {"classes32", "memorisation32"}
+    assert reasons.keys() == {"classes32"}
 
     monkeypatch.setattr(Extractor, "__call__", None)  # would fail for real images
     with pytest.raises(TypeError):  # and does for the fakes, which are never kept
@@ -404,7 +408,6 @@ def test_bad_input_is_one_line(
         (np.zeros(20, int), ["--metrics", "1nn-labels"], "at least two classes"),
         (None, ["--metrics", "1nn-labels"], "the data set has no labels"),
         (None, ["--features", "classifier"], "no labels"),
-        (None, ["--metrics", "memorisation"], "no test split"),
         (None, ["--split", "test"], "--split train"),
     ],
 )

@@ -18,9 +18,10 @@ def client_of(root: Path, host: str = "127.0.0.1") -> Any:
     """Asks the studio over a folder as a browser on its page does."""
     testclient = pytest.importorskip("starlette.testclient")
     from ganvas.studio.app import build
+    from ganvas.studio.library import Library
 
     return testclient.TestClient(
-        build(root, TOKEN, host),
+        build(Library(root), TOKEN, host),
         base_url=f"http://{HOST}/{TOKEN}/",
         raise_server_exceptions=False,
     )

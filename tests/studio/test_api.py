@@ -113,9 +113,18 @@ def test_comparison_is_that_of_the_verb(studio: Any, runs: Path) -> None:
 def test_a_saved_generator_by_itself(runs: Path, tmp_path: Path) -> None:
     shutil.copytree(runs / "tiny/generator", tmp_path / "given/mine")
     alone = client_of(tmp_path)
-    (found,) = alone.get("api/generators").json()["generators"]
-    assert (found["id"], found["kind"]) == ("given~mine", "saved")
+    found = alone.get("api/generators").json()["generators"]
+    assert [(one["id"], one["kind"]) for one in found][-1] == ("given~mine", "saved")
     assert alone.get("api/generators/given~mine/samples.png?num=2").status_code == 200
+
+
+def test_a_pretrained_generator(studio: Any) -> None:
+    found = studio.get("api/generators").json()["generators"]
+    name = next(one for one in found if one["kind"] == "pretrained")["name"]
+    answer = studio.get(f"api/generators/pretrained.{name}/samples.bin?num=2&seed=3")
+    drawn = np.frombuffer(answer.content, np.uint8)
+    assert np.array_equal(drawn, load(name).sample(2, 3).transpose(0, 2, 3, 1).ravel())
+    assert studio.get("api/generators/pretrained.none").status_code == 404
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from ganvas.config import Ramp
 from ganvas.config.fitting import ENOUGH_OF_A_CLASS as LEAST
 from ganvas.errors import UsageError
 from ganvas.models.cs231n import CS231nDCGAN
@@ -28,6 +29,12 @@ def images(*counts: int, names: tuple[str, ...] = ()) -> ImageSet:
         (Modern(labels="off"), images(300, 300), (), ""),
         (Modern(labels="on"), images(3, 1), ("0", "1"), ""),
         (Modern(labels="on"), images(3, 1, names=("cat",)), ("cat", "1"), ""),
+        (
+            Modern(labels="auto", label_fade=Ramp.parse("0 to 1")),
+            images(),
+            (),
+            "classes are left out: the images have none; model.label_fade has no effect",
+        ),
         (
             Modern(labels="auto"),
             images(LEAST, 300),

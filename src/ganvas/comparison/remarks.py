@@ -140,7 +140,7 @@ def _stale(groups: Sequence[Group], columns: Sequence[Column]) -> Iterator[str]:
 def _options(protocol: Mapping[str, Any]) -> str:
     """The options of `ganvas evaluate` besides the metric that lead to such a protocol."""
     inception = " --features inception" if protocol.get("extractor") == "inception" else ""
-    split = "" if protocol.get("split") == "test" else " --split train"
+    split = " --split train" if str(protocol.get("split")).startswith("train") else ""
     seed = protocol.get("seed")
     return f"{inception}{split}{f' --seed {seed}' if seed else ''}"
 

@@ -2,7 +2,7 @@
 
 from ganvas.config.ignored import ignored
 from ganvas.config.length import Length, Lengths, from_older
-from ganvas.config.ramp import Amount, Decay, Place, Ramp, Rate
+from ganvas.config.ramp import Amount, Decay, Place, Ramp, Rate, Share
 from ganvas.config.recipes import (
     Recipe,
     load,
@@ -60,6 +60,7 @@ __all__ = [
     "Preprocess",
     "Probability",
     "Ramp",
+    "Share",
     "Rate",
     "Recipe",
     "Run",

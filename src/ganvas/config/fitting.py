@@ -71,6 +71,8 @@ def fitted(facts: Facts, wanted: Iterable[str], given: Mapping[str, Any]) -> lis
 
     `given` are settings by their dotted names, those that the recipe says itself and the user's.
     """
+    if facts.count < 2:
+        return []  # which is too little to train on, and is said where images are prepared
     choices = {choice.setting: choice for choice in _choices(facts, given)}
     return [choices[name] for name in wanted if name in choices and name not in given]
 

@@ -35,6 +35,8 @@ def _without_effect(run: Run) -> Iterator[tuple[str, str]]:
             if getattr(run.watchdog, fault) != getattr(Watchdog(), fault):
                 why = f"train.on_failure = '{run.train.on_failure}' stands above it"
                 yield f"watchdog.{fault}", why
+    if getattr(run.model, "labels", "on") == "off" and getattr(run.model, "label_fade", 1.0) != 1.0:
+        yield "model.label_fade", "the nets are told no classes (model.labels)"
     if not run.train.drop_last and run.train.order in ("replacement", "independent"):
         yield "train.drop_last", f"with train.order = '{run.train.order}' every batch is a full one"
     if getattr(run.loss, "d_scale", 1.0) != 1.0:

@@ -89,9 +89,9 @@ def _text_of(value: float) -> str:
 
 
 def number_or_ramp(
-    low: float, high: float = math.inf, *, low_too: bool = True
+    low: float, high: float = math.inf, *, low_too: bool = True, high_too: bool = False
 ) -> Callable[[object], float | Ramp]:
-    """A reader of numbers and ramps from `low` on, with or without it, to below `high`.
+    """A reader of numbers and ramps from `low` to `high`, with or without these ends.
 
     Of a ramp either end may be `low`, but not both where the number may not.
     """
@@ -108,8 +108,8 @@ def number_or_ramp(
             raise ValueError("a finite number")
         if min(ends) < low or (max(ends) <= low and not low_too):
             raise ValueError(f"{low:g} or greater" if low_too else f"greater than {low:g}")
-        if max(ends) >= high:
-            raise ValueError(f"less than {high:g}")
+        if max(ends) > high or (max(ends) == high and not high_too):
+            raise ValueError(f"{high:g} or less" if high_too else f"less than {high:g}")
         return ramp if isinstance(ramp, Ramp) else ends[0]
 
     return read
@@ -119,5 +119,7 @@ Rate = Annotated[float | Ramp, PlainValidator(number_or_ramp(0, low_too=False))]
 """Above 0, or a ramp that is so somewhere."""
 Decay = Annotated[float | Ramp, PlainValidator(number_or_ramp(0, 1))]
 """From 0 to below 1."""
+Share = Annotated[float | Ramp, PlainValidator(number_or_ramp(0, 1, high_too=True))]
+"""From 0 to 1."""
 Amount = Annotated[float | Ramp, PlainValidator(number_or_ramp(0))]
 """0 or more."""

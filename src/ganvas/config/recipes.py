@@ -8,7 +8,7 @@ import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from importlib import resources
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import tomlkit
 from tomlkit.container import Container
@@ -20,6 +20,11 @@ from ganvas.config.length import from_older
 from ganvas.config.run import Run, Tables, build, imports_of, leaves
 from ganvas.errors import UsageError
 from ganvas.registry import closest
+
+WRITTEN_BY_RUNS: Final = {"recipe", "seed", "data", "train", "output", "evaluate", "watchdog"}
+"""What every run's config.toml has."""
+LATER: Final = {"folder": {"holdout": 0}, "npz": {"holdout": 0}}
+"""Settings of data sets that runs were written without, at what they then came to."""
 
 
 def recipe_names() -> list[str]:
@@ -67,7 +72,7 @@ def read_recipe(name: str, extended_by: tuple[str, ...] = ()) -> Recipe:
     else:
         raise UsageError(f"unknown recipe '{name}': {closest(name, recipe_names())}")
     try:
-        document, tables = tomlkit.parse(text), from_older(tomllib.loads(text))
+        document, tables = tomlkit.parse(text), _of_today(tomllib.loads(text))
     except (tomlkit.exceptions.TOMLKitError, ValueError, RecursionError) as error:
         raise UsageError(f"recipe '{name}' is not valid TOML: {error}") from None
 
@@ -101,6 +106,15 @@ def _fitted(name: str, tables: Tables) -> tuple[str, ...]:
         raise UsageError(f"recipe '{name}': fitted: found {fitted!r}; allowed: a list of settings")
     check_ruled(fitted)
     return tuple(fitted)
+
+
+def _of_today(tables: Tables) -> Tables:
+    """Tables of any age with today's settings; a run goes on, and repeats, as it was begun."""
+    tables = from_older(tables)
+    data = tables.get("data")
+    if tables.keys() >= WRITTEN_BY_RUNS and isinstance(data, Mapping):
+        tables["data"] = LATER.get(str(data.get("name")), {}) | dict(data)
+    return tables
 
 
 def _comments(container: Container, prefix: str = "") -> Iterator[tuple[str, str]]:

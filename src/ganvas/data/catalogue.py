@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from ganvas import config
-from ganvas.data import mnist_classes
+from ganvas.data import mnist_classes, stacked
 from ganvas.data.datasets import NPZ, Folder
 from ganvas.data.download import find, obtain, read, state
 from ganvas.data.names import GIVEN_BY_PATH, no_data
@@ -107,6 +107,8 @@ def fetch(name: str, root: Path | None = None) -> Fetched:
         raise UsageError(f"data set '{name}' is made of your own files; there is nothing to fetch")
     if name not in SOURCES:
         DATASETS.get(name)
+    if name == "stacked-mnist":
+        return Fetched(name, fetch("mnist", root).files)
     if name == "mnist-classes":
         if folder := mnist_classes.find_folder(root):
             return Fetched(name, (folder,))
@@ -139,6 +141,8 @@ def open_dataset(what: str | Path, skip_broken: bool = False) -> Dataset:
 
 def _list_one(name: str, root: Path | None) -> Listing:
     about = (DATASETS.get(name).__doc__ or "").partition("\n")[0]
+    if name == "stacked-mnist":
+        return _list_stacked(name, about, root)
     if name == "mnist-classes":
         return _list_mnist_classes(name, about, root)
     if name in SOURCES:
@@ -188,3 +192,10 @@ def _list_mnist_classes(name: str, about: str, root: Path | None) -> Listing:
     if "train" in _list_files("mnist", "", root).splits:
         return Listing(name, about, None, "drawn on first use", splits["train"], splits)
     return Listing(name, about, None, "missing", splits["train"], {})
+
+
+def _list_stacked(name: str, about: str, root: Path | None) -> Listing:
+    there = _list_files("mnist", "", root).splits
+    splits = {str(split): num for split, num in stacked.COUNTS.items() if split in there}
+    status: Status = "drawn on first use" if splits else "missing"
+    return Listing(name, about, None, status, sum(stacked.COUNTS.values()), splits)

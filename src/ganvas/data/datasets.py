@@ -15,8 +15,9 @@ from pydantic.dataclasses import dataclass
 
 from ganvas.data import formats, pictures
 from ganvas.data.download import find, read
+from ganvas.data.holdout import AUTO, Holdout, none_held_out, part, refuse
 from ganvas.data.sources import SOURCES
-from ganvas.errors import RunError, UsageError
+from ganvas.errors import NoSplit, RunError, UsageError
 from ganvas.protocols import RawImages, Split
 from ganvas.registry import CHECKED, DATASETS
 
@@ -98,7 +99,7 @@ class EMNISTLetters:
 
     def load(self, split: Split, root: Path | None) -> RawImages:
         if split == "test" and self.split == "test":
-            raise UsageError(
+            raise NoSplit(
                 "emnist-letters: data.split=test trains on the test split, so there is none to "
                 "test on; set data.split=train"
             )
@@ -172,7 +173,7 @@ class Folder:
     """A folder of pictures, or of one folder a class; any sizes, grey, RGB or with alpha.
 
     Source: your own pictures. Subfolders `train` and `test`, if there are both, are the splits;
-    otherwise everything is the train split.
+    otherwise some are held out of training as the test split.
     """
 
     known: ClassVar[tuple[int, Shape] | None] = None
@@ -183,34 +184,47 @@ class Folder:
     skip_broken: bool = False
     """Go on without the pictures that cannot be read, instead of stopping."""
 
+    holdout: Holdout = AUTO
+    """Pictures to keep out of training, to measure with, where there is no folder `test`: a share
+    such as 0.1, a number, or 0; auto: a tenth, but at least 100 up to a fifth, none below 200."""
+
     def load(self, split: Split, root: Path | None) -> RawImages:
+        named = f"'{self.path}'"
+        if self.is_split:
+            refuse(self.holdout, named)
+        elif split == "test" and not self.holdout:
+            raise none_held_out(named, 0)
         found = self.read(split)
         if found.broken and (not self.skip_broken or not found.images):
             total = len(found.broken) + len(found.images)
             some = ", ".join(f"{broken.file} ({broken.reason})" for broken in found.broken[:5])
             more = ", ..." if len(found.broken) > 5 else ""
-            go_on = "" if self.skip_broken else ", or train without them with --skip-broken"
+            go_on = "" if self.skip_broken else ", or go on without them with --skip-broken"
             raise UsageError(
                 f"{len(found.broken)} of {total} pictures in '{self.path}' are broken: "
                 f"{some}{more}; repair or delete them{go_on}"
             )
-        return RawImages(found.images, found.labels, found.classes, found.remarks)
+        raw = RawImages(found.images, found.labels, found.classes, found.remarks)
+        return raw if self.is_split else part(raw, self.holdout, split, named)
+
+    @property
+    def is_split(self) -> bool:
+        """Whether there are subfolders `train` and `test`."""
+        return all((Path(self.path) / split).is_dir() for split in ("train", "test"))
 
     def read(self, split: Split) -> pictures.Pictures:
-        """The pictures of a split with what is broken among them, whatever `skip_broken` says."""
+        """The pictures of a split with what is broken among them, whatever `skip_broken` says.
+
+        Of a folder that is not split, all pictures.
+        """
         folder = Path(self.path)
         train, test = folder / "train", folder / "test"
-        if train.is_dir() and test.is_dir():
+        if self.is_split:
             both = {*pictures.class_folders(train), *pictures.class_folders(test)}
             classes = sorted(both, key=pictures.natural)
             found = pictures.read_pictures(train if split == "train" else test, classes)
             beside = pictures.passed_over(folder, [train, test], whole=True)
             return replace(found, remarks=found.remarks + beside)
-        if split == "test":
-            raise UsageError(
-                f"'{self.path}' has no test split; put the pictures into subfolders 'train' and "
-                "'test'"
-            )
         return pictures.read_pictures(folder)
 
 
@@ -227,8 +241,19 @@ class NPZ:
     path: str
     """The file, as an absolute path or from the current folder."""
 
+    holdout: Holdout = AUTO
+    """Images to keep out of training, to measure with, where there is no `x_test`: a share such as
+    0.1, a number, or 0; auto: a tenth, but at least 100 up to a fifth, none below 200."""
+
     def load(self, split: Split, root: Path | None) -> RawImages:
-        return formats.read_npz(Path(self.path), split)
+        named = f"'{self.path}'"
+        if formats.has_split(Path(self.path), "test"):
+            refuse(self.holdout, named)
+            return formats.read_npz(Path(self.path), split)
+        if split == "test" and not self.holdout:
+            raise none_held_out(named, 0)
+        raw = formats.read_npz(Path(self.path), "train")
+        return part(raw, self.holdout, split, named)
 
 
 def _idx_pair(

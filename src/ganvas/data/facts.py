@@ -18,28 +18,33 @@ from ganvas.registry import DATASETS
 
 def read_facts(
     dataset: Dataset, preprocess: Preprocess, root: Path | None = None, *, fetch: bool = True
-) -> Facts:
-    """Facts of the train split.
+) -> tuple[Facts, RawImages | None]:
+    """Facts of the train split, and its images as they were read for that, before preprocessing.
 
     Without `fetch` nothing is downloaded: of a published data set whose files are not there it is
-    told what is known without them, which leaves out the classes.
+    told what is known without them, which leaves out the classes, and there are no images.
 
     Raises:
         UsageError: the data is wrong.
         RunError: a file is nowhere to be found and cannot be downloaded.
     """
-    if not fetch and dataset.known is not None:
-        name = DATASETS.name_of(dataset)
-        if name not in GIVEN_BY_PATH and show(name, root)["missing"]:
-            count, (_, height, width) = dataset.known
-            return Facts(count, {(height, width): count})
+    if not fetch and dataset.known is not None and would_be_fetched(dataset, root):
+        count, (_, height, width) = dataset.known
+        return Facts(count, {(height, width): count}), None
     raw = dataset.load("train", root)
     labels = None if raw.labels is None else raw.labels[: preprocess.first]
-    return facts_of(replace(raw, images=raw.images[: preprocess.first], labels=labels))
+    seen = replace(raw, images=raw.images[: preprocess.first], labels=labels)
+    return facts_of(seen), raw
 
 
-def facts_of(raw: RawImages) -> Facts:
-    """Facts of images as they are."""
+def would_be_fetched(dataset: Dataset, root: Path | None) -> bool:
+    """Whether files of a published data set are not there."""
+    name = DATASETS.name_of(dataset)
+    return name not in GIVEN_BY_PATH and bool(show(name, root)["missing"])
+
+
+def facts_of(raw: RawImages, held_out: int = 0) -> Facts:
+    """Facts of images as they are, less so many that are to be held out; of a class its share."""
     images = raw.images
     sizes: Counter[Size]
     if isinstance(images, np.ndarray):
@@ -48,5 +53,7 @@ def facts_of(raw: RawImages) -> Facts:
         sizes = Counter((image.shape[1], image.shape[2]) for image in images)
     counts: tuple[int, ...] = ()
     if raw.labels is not None:
-        counts = tuple(map(int, np.bincount(raw.labels, minlength=len(raw.classes))))
-    return Facts(len(images), dict(sizes.most_common()), counts)
+        of_class = np.bincount(raw.labels, minlength=len(raw.classes))
+        left = of_class - np.rint(of_class * held_out / len(images)).astype(int)
+        counts = tuple(map(int, left))
+    return Facts(len(images) - held_out, dict(sizes.most_common()), counts)

@@ -88,6 +88,15 @@ def read_cifar(content: bytes, path: Path) -> tuple[Array, NDArray[np.int64]]:
     return records[:, 1:].reshape(-1, 3, 32, 32), labels
 
 
+def has_split(path: Path, split: Split) -> bool:
+    """Whether an NPZ file has images of a split; no where it cannot be read."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return any(f"{key}.npy" in archive.namelist() for key in NPZ_KEYS[split][0])
+    except (OSError, ValueError, *_BROKEN):
+        return False
+
+
 def read_npz(path: Path, split: Split) -> RawImages:
     """Images, and labels if it has any, of an NPZ file.
 

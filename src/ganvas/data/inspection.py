@@ -18,6 +18,7 @@ from ganvas.data import prepare
 from ganvas.data.catalogue import open_dataset
 from ganvas.data.datasets import Folder
 from ganvas.data.facts import facts_of
+from ganvas.data.holdout import AUTO, number, whole
 from ganvas.data.pictures import Broken
 from ganvas.data.suggestion import Suggestion, suggest
 from ganvas.errors import RunError, UsageError, printable
@@ -63,6 +64,8 @@ class Inspection:
     """Images in the train split that can be read."""
     splits: dict[str, int]
     """Images in each split."""
+    held_out: int
+    """Images of the train split that training leaves out, to measure with."""
     sizes: dict[str, int]
     """Height x width, as "28x28" -> images, the most frequent first."""
     channels: dict[int, int]
@@ -100,6 +103,7 @@ class Inspection:
     def _repr_html_(self) -> str:
         rows = [
             ("images", ", ".join(f"{split}: {count:,}" for split, count in self.splits.items())),
+            ("held out of training", self.held_out),
             ("height x width", _first(self.sizes)),
             ("channels", _first(self.channels)),
             ("classes", _first(self.classes) or "no labels"),
@@ -144,7 +148,8 @@ def inspect(
         UsageError: no such data set, a corrupt file, no images.
         RunError: a file is nowhere to be found and cannot be downloaded.
     """
-    dataset = open_dataset(what, skip_broken)
+    given = open_dataset(what, skip_broken)
+    dataset = whole(given)
     names: Sequence[str] = ()
     broken: list[Broken] = []
     channels: Sequence[int] = ()
@@ -171,11 +176,13 @@ def inspect(
     classes = _class_counts(raw)
     groups = _duplicates(raw, names)
     splits = {"train": total} | _test_split(dataset, root)
+    held_out = 0 if given == dataset or "test" in splits else number(AUTO, total)
     low, high, means = _values(images)
     return Inspection(
         what=str(what),
         count=total,
         splits=splits,
+        held_out=held_out,
         sizes=dict(sizes.most_common()),
         channels=dict(counts.most_common()),
         value_range=(low, high),
@@ -189,7 +196,7 @@ def inspect(
         fingerprint=_fingerprint(images),
         suggestion=suggest(
             str(what),
-            facts_of(raw),
+            facts_of(raw, held_out),
             image_size=preprocess.image_size if preprocess else None,
             broken=bool(broken),
         ),

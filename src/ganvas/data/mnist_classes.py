@@ -11,7 +11,7 @@ from pydantic.dataclasses import dataclass
 
 from ganvas.data.datasets import MNIST, Folder
 from ganvas.data.download import places
-from ganvas.errors import RunError, UsageError
+from ganvas.errors import NoSplit, RunError, UsageError
 from ganvas.protocols import RawImages, Split
 from ganvas.registry import CHECKED, DATASETS
 
@@ -40,7 +40,7 @@ class MNISTClasses:
 
     def load(self, split: Split, root: Path | None) -> RawImages:
         if split == "test":
-            raise UsageError("mnist-classes has no test split; MNIST's is in the data set 'mnist'")
+            raise NoSplit("mnist-classes has no test split; MNIST's is in the data set 'mnist'")
         folder = find_folder(root)
         if folder is None:
             return _stand_in(root)
@@ -51,7 +51,7 @@ class MNISTClasses:
                 f"over its pictures, expected {SHA256}; restore it, train on it as it is with "
                 f"--data {folder}, or delete it to have a stand-in cut from MNIST"
             )
-        return Folder(path=str(folder)).load("train", None)
+        return Folder(path=str(folder), holdout=0).load("train", None)
 
 
 def find_folder(root: Path | None) -> Path | None:

@@ -28,13 +28,26 @@ def load_images(
     """A split of a data set as uint8 (N, C, H, W), preprocessed.
 
     Raises:
-        UsageError: a file is corrupt, no such split, fewer than two images, or images that
+        NoSplit: there is no test split.
+        UsageError: a file is corrupt, fewer than two images, or images that
             differ in size or channels where `preprocess` does not say what they should become.
         RunError: a file is nowhere to be found and cannot be downloaded.
     """
-    raw = apply(dataset.load(split, root), preprocess)
+    return prepared(dataset.load(split, root), preprocess)
+
+
+def prepared(raw: RawImages, preprocess: Preprocess) -> ImageSet:
+    """Images that are loaded already, as `load_images` gives them; UsageError as there."""
+    raw = apply(raw, preprocess)
     assert isinstance(raw.images, np.ndarray)
-    return ImageSet(raw.images, raw.labels, raw.classes, raw.remarks)
+    return ImageSet(
+        raw.images,
+        raw.labels,
+        raw.classes,
+        raw.remarks,
+        held_out=raw.held_out,
+        about=raw.about,
+    )
 
 
 def apply(raw: RawImages, preprocess: Preprocess) -> RawImages:

@@ -208,7 +208,7 @@ def plain_layers(net: nn.Module, dims: int) -> list[Layer]:
     layers: list[Layer] = []
     x = torch.zeros(1, dims)
     if type(net) is Conditional:
-        table = net.classes.weight
+        table = net.classes.table
         layers.append(Classes(table, table.shape[1]))
         x = layers[0].apply(torch.zeros(1, dims + LABEL_VALUES))
         net = net.net

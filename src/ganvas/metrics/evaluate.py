@@ -15,25 +15,24 @@ from numpy.typing import NDArray
 
 from ganvas import config
 from ganvas.classes import places
-from ganvas.config import Preprocess, Run
+from ganvas.config import Run
 from ganvas.config.length import Lengths
-from ganvas.data.catalogue import open_dataset
-from ganvas.data.prepare import load_images
 from ganvas.errors import UsageError
 from ganvas.files import best_effort
-from ganvas.generator import Generator, card_of, folder_of, load, write_card
+from ganvas.generator import Generator, folder_of, write_card
 from ganvas.images import grid, scale_for, write_png
+from ganvas.metrics.compared import Changes, Looks, check_sizes, compared
 from ganvas.metrics.extractors import choice
 from ganvas.metrics.extractors.countdown import watched
 from ganvas.metrics.forms import fake_views, uses_extractor
 from ganvas.metrics.metric import Metric, Need, Pair
-from ganvas.metrics.reference import Reference, most, most_fakes, named, order, some, splits
+from ganvas.metrics.reference import Reference, most, most_fakes, order, some, splits
 from ganvas.metrics.rows import Row
 from ganvas.metrics.spec import Spec, specs
 from ganvas.pixels import ImageSet, Pixels, fingerprint
 from ganvas.pretrained import located
-from ganvas.protocols import Dataset, Split
-from ganvas.registry import DATASETS, METRICS
+from ganvas.protocols import Split
+from ganvas.registry import METRICS
 from ganvas.rundir import RunFolder
 
 DEFAULT: Final = ("fd", "kd", "prdc", "classes", "memorisation")
@@ -47,10 +46,12 @@ def evaluate(
     data: str | Path | None = None,
     metrics: str | Sequence[str] | None = None,
     num: int = 10_000,
-    split: Split = "test",
+    split: Split | None = None,
     seed: int = 0,
     features: str = "auto",
     settings: Sequence[str] | Mapping[str, Any] = (),
+    image_size: str | int | None = None,
+    skip_broken: bool = False,
     pairs: str | Path | None = None,
     data_root: str | Path | None = None,
     progress: bool = False,
@@ -62,18 +63,24 @@ def evaluate(
             or a folder of pictures.
         data: a data set's name, a folder of pictures or an .npz file; a run, and the generators
             in its folder, have their own, and others their recipe's if they were trained on that.
+            One without a test split is taken whole, unless it is that of the run in another place.
         metrics: short names, as "fd,prdc" or a sequence, each with its number of images if that
             is not `num`: "fd10k,prdc2k". Without them fd, kd, prdc, classes and memorisation, of a
             generator that takes labels agreement besides, and those of them that cannot be measured
             say why. In Inception's features fd, kd, classes and intra-fd are fid, kid, is and
             intra-fid, by either name.
         num: fakes, and as many reference images; fewer if there are not as many of both.
-        split: the reference images' split.
+        split: the reference images' split. Without it, test: the images held out of a set that
+            has none; or else, where all were trained on, train: one half of them.
         seed: which latents and which reference images are drawn.
         features: the extractor; auto takes a classifier if there are labels; inception takes a
             quarter of an hour for 10,000 images on two processor cores.
         settings: settings of metrics, as "metrics.prdc.k=3" strings or as a mapping; a run has its
-            own, which these override.
+            own, which these override. Where there is no run also those of `data`, and of
+            `preprocess` what brings images to one form.
+        image_size: resize images of both sides, but those of a generator, to height x width: 64 or
+            "28x20". A run is measured with its own preprocessing, and without this.
+        skip_broken: go on without a folder's broken pictures.
         pairs: PNG of the fakes most like training images, each beside the nearest one; a run
             folder has it as memorisation.png.
         data_root: where data files and Inception's weights are looked for first.
@@ -87,7 +94,7 @@ def evaluate(
     asked = specs(DEFAULT if metrics is None else metrics, features, "--metrics")
     if num < 2:
         raise UsageError(f"--num: found {num}; allowed: 2 or more")
-    if split not in get_args(Split):
+    if split is not None and split not in get_args(Split):
         raise UsageError(f"--split: found '{split}'; allowed: test or train")
     if pairs is not None and "memorisation" not in [spec.metric for spec in asked]:
         raise UsageError("--pairs: found without memorisation; add it to --metrics")
@@ -95,17 +102,17 @@ def evaluate(
     place = located(what)
     folder = _run_folder(place)
     run = config.load(folder.config, to_train=False) if folder.config.is_file() else None
-    made = _open(place)
+    changes = _changes(settings)
+    of_images = [change for change in changes if change[0].startswith(("data.", "preprocess."))]
+    looks = Looks(data, image_size, skip_broken, of_images)
+    opened = compared(place, run, folder, looks, root)
+    made, dataset, preprocess = opened.made, opened.dataset, opened.preprocess
     if metrics is None and isinstance(made, Generator) and made.classes:
         asked.append(Spec(LABELLED))
-    components = _components(asked, run, settings)
-    own = run or (_recipe_of(made, place) if isinstance(made, Generator) else None)
-    if data is None and own is None:
-        raise UsageError(f"--data: '{what}' does not say what to compare with; name a data set")
-    dataset: Dataset = own.data if own and data is None else open_dataset(data or "")
-    preprocess = own.preprocess if own else Preprocess()
+    components = _components(asked, run, [change for change in changes if change not in of_images])
     train, test = splits(dataset, preprocess, root, test_needed=split == "test")
-    _check_sizes(what, made, dataset, train, test)
+    split = split or ("train" if test is None else "test")
+    check_sizes(what, run, opened, train, test)
 
     # so many of each: fakes, reference images, and real ones that stand in for fakes
     counted = {}
@@ -167,20 +174,22 @@ def evaluate(
     return rows
 
 
-def _components(
-    asked: Sequence[Spec], run: Run | None, settings: Sequence[str] | Mapping[str, Any]
-) -> dict[str, Metric]:
+def _changes(settings: Sequence[str] | Mapping[str, Any]) -> Changes:
+    if isinstance(settings, Mapping):
+        return list(settings.items())
+    return [config.parse_setting(text) for text in settings]
+
+
+def _components(asked: Sequence[Spec], run: Run | None, changes: Changes) -> dict[str, Metric]:
     """The metrics by their short names, with the settings of the run, or those given."""
-    changes = (
-        list(settings.items())
-        if isinstance(settings, Mapping)
-        else [config.parse_setting(text) for text in settings]
-    )
     for key, _ in changes:
         section, _, rest = key.partition(".")
         metric, _, setting = rest.partition(".")
         if section != "metrics" or not setting:
-            raise UsageError(f"--set: found '{key}'; allowed: metrics.METRIC.SETTING=VALUE")
+            raise UsageError(
+                f"--set: found '{key}'; allowed: metrics.METRIC.SETTING=VALUE; without a run "
+                "also settings of data and preprocess"
+            )
         if METRICS.spelled(metric) not in [spec.metric for spec in asked]:
             raise UsageError(
                 f"--set: found '{key}', and {metric} is not measured; add it to --metrics"
@@ -193,23 +202,6 @@ def _components(
 # What is compared with what
 
 
-def _recipe_of(made: Generator, folder: Path) -> Run | None:
-    """The recipe that a generator outside its run's folder was trained by, on the recipe's data."""
-    card = card_of(made, folder_of(folder))
-    if card.recipe not in config.recipe_names():
-        return None
-    recipe = config.build(config.read_recipe(card.recipe).tables)
-    as_usual = not any(key.startswith(("data.", "preprocess.")) for key in card.changed)
-    return recipe if as_usual and card.data == DATASETS.name_of(recipe.data) else None
-
-
-def _open(path: Path) -> Generator | ImageSet:
-    is_generator = any((path / part).exists() for part in ("config.json", "config.toml"))
-    if path.suffix == ".npz" or (path.is_dir() and not is_generator):
-        return load_images(open_dataset(path), Preprocess())
-    return load(path)
-
-
 def _device(run: Run | None) -> torch.device:
     """The run's device where this machine has it, else an accelerator, else the processor."""
     if run and run.train.device != "auto":
@@ -219,21 +211,6 @@ def _device(run: Run | None) -> torch.device:
         except (RuntimeError, AssertionError):
             pass  # the run comes from another machine
     return torch.accelerator.current_accelerator(check_available=True) or torch.device("cpu")
-
-
-def _check_sizes(
-    what: str | Path,
-    made: Generator | ImageSet,
-    dataset: Dataset,
-    train: ImageSet,
-    test: ImageSet | None,
-) -> None:
-    for images in (train, test):
-        if images is not None and images.shape != made.shape:
-            raise UsageError(
-                f"'{what}': found images of {_size(made.shape)}, those of {named(dataset)} have "
-                f"{_size(images.shape)}; compare images of one size"
-            )
 
 
 def _fakes(made: Generator | ImageSet, num: int, seed: int, device: torch.device) -> ImageSet:
@@ -258,11 +235,6 @@ def _as_numbered(what: str | Path, made: ImageSet, train: ImageSet) -> NDArray[n
             f"{', '.join(known)}"
         )
     return np.array([known[name] for name in made.classes])[made.labels]
-
-
-def _size(shape: Sequence[int]) -> str:
-    channels, height, width = shape
-    return f"{height}x{width} with {channels} channel{'s' if channels > 1 else ''}"
 
 
 def _run_folder(what: Path) -> RunFolder:

@@ -25,8 +25,9 @@ class Training:
 
     pixels: NDArray[Any]
     """(N, D): uint8, or floats from 0 to 1."""
-    unseen_distance: float
-    """Median distance of a real image that was not trained on to its nearest training image."""
+    unseen_distance: float | None
+    """Median distance of a real image that was not trained on to its nearest training image; None
+    where all were."""
 
 
 @METRICS.register("memorisation")
@@ -36,7 +37,8 @@ class Memorisation(Metric):
 
     A copy is a fake much nearer, by its pixels, to one training image than to any other; and fakes
     should not lie nearer to the training images than test images do. It sees copies and near
-    copies. It misses shifted, turned or mirrored copies; blurred fakes may look close.
+    copies. It misses shifted, turned or mirrored copies; blurred fakes may look close. Where
+    every real image was trained on, only copies are counted.
     """
 
     ratio: Annotated[float, Field(gt=0, lt=1)] = 1 / 3
@@ -51,6 +53,8 @@ class Memorisation(Metric):
 
     def statistics(self, real: Views) -> Training:
         known = pixels_as_given(real.training, "training images", 2)
+        if real.unseen is None:
+            return Training(known, None)
         unseen = pixels_as_given(real.unseen, "test images")
         same_width(unseen, known.shape[1], "test images")
         distances = nearest_of_many(unseen, known, 1).distances[:, 0]
@@ -67,9 +71,8 @@ class Memorisation(Metric):
             Pair(int(i), int(neighbours.indices[i, 0]), float(first[i]), float(ratios[i]))
             for i in order
         )
-        values = {
-            "copied": float((ratios < self.ratio).mean()),
-            "closer": float((first < statistics.unseen_distance).mean()),
-        }
+        values = {"copied": float((ratios < self.ratio).mean())}
+        if statistics.unseen_distance is not None:
+            values["closer"] = float((first < statistics.unseen_distance).mean())
         intervals = {key: share_interval(values[key], len(rows)) for key in values}
         return Measured(values, intervals, pairs)

@@ -102,6 +102,8 @@ class Metric(ABC):
     """What it is called in Inception's features, and only there; empty: as ever."""
     floor: ClassVar[StandIns] = "other split"
     """Which real images stand in for fakes to tell what a perfect generator would get."""
+    rules: ClassVar[tuple[str, ...]] = ()
+    """Settings that are printed with its numbers, which say nothing without them."""
     more_fakes: ClassVar[bool] = False
     """Whether there may be more fakes than reference images, up to as many as can stand in."""
 

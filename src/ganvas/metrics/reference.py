@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from ganvas.config import Preprocess
 from ganvas.data.prepare import load_images
-from ganvas.errors import UsageError
+from ganvas.errors import NoSplit, UsageError
 from ganvas.metrics import cache
 from ganvas.metrics.extractors.extractor import Extractor
 from ganvas.metrics.extractors.pixels import pixels
@@ -127,19 +127,18 @@ class Reference:
             raise UsageError("it needs labels of at least two classes, and the data set has one")
         return replace(
             views(real, self.extractor, needs, seen),
-            unseen=pixel_rows(self._unseen()) if "unseen" in needs else None,
+            unseen=self._unseen() if "unseen" in needs else None,
             training=pixel_rows(training) if "training" in needs else None,
             held_out=self._held_out() if "held_out" in needs else None,
             labelled=self._drawn[1] if "labelled" in needs else None,
             class_counts=self._class_counts() if "class_counts" in needs else None,
         )
 
-    def _unseen(self) -> Pixels:
+    def _unseen(self) -> Pixels | None:
+        """None where everything was trained on."""
         if self.test is None:
-            raise UsageError(
-                "it needs real images that were not trained on; there is no test split"
-            )
-        return self._drawn[0 if self.split == "test" else 1].images
+            return None
+        return pixel_rows(self._drawn[0 if self.split == "test" else 1].images)
 
     def _class_counts(self) -> NDArray[np.int64]:
         if self.train.labels is None:
@@ -227,7 +226,6 @@ class Reference:
         extractor = self._extractor_of(metric)
         name = METRICS.name_of(metric)
         shown = metric.in_inception if extractor.is_inception and metric.in_inception else name
-        halves = self.split == "train" and self.test is None
         return Row(
             metric=f"{shown}{count(self.num)}",
             values={},
@@ -238,7 +236,7 @@ class Reference:
             num_fake=self.num,
             num_reference=len(self._drawn[0]),
             data=named(self.dataset),
-            split="train, one half" if halves else self.split,
+            split=self._split_named,
             fingerprint=self._fingerprint,
             extractor=extractor.name,
             extractor_sha256=extractor.sha256,
@@ -254,6 +252,12 @@ class Reference:
     @cached_property
     def _trained_sha256(self) -> str:
         return fingerprint(self.trained_on)
+
+    @property
+    def _split_named(self) -> str:
+        if self.test is None:
+            return "train, one half"
+        return "held out" if self.split == "test" and self.test.held_out else self.split
 
     @cached_property
     def _fingerprint(self) -> str:
@@ -288,7 +292,8 @@ def splits(
     `train` are the training images after `preprocess`, if they have been loaded already.
 
     Raises:
-        UsageError: a file is corrupt, or there is no test split and one is needed.
+        UsageError: a file is corrupt, images differ in size, or there is no test split and one is
+            needed.
         RunError: a file is nowhere to be found.
     """
     whole = replace(preprocess, first=None)
@@ -296,7 +301,7 @@ def splits(
         train = load_images(dataset, whole, "train", root)
     try:
         return train, load_images(dataset, whole, "test", root)
-    except UsageError as error:
+    except NoSplit as error:
         if test_needed:
             raise UsageError(f"--split test: {error}; or compare with --split train") from None
         return train, None

@@ -23,13 +23,28 @@ from ganvas.pixels import Shape
 class ClassEmbedding(nn.Embedding):
     """Class indices (N,) -> their embeddings (N, dims).
 
-    Of how much of each class is meant, (N, classes), it makes that mixture of the embeddings.
+    Of how much of each class is meant, (N, classes), it makes that mixture of the embeddings. With
+    `fades` they are multiplied by `share`, which training sets and the state dict holds.
     """
+
+    share: Tensor
+
+    def __init__(self, num_classes: int, dims: int, *, fades: bool = False) -> None:
+        super().__init__(num_classes, dims)
+        self.fades = fades
+        if fades:
+            self.register_buffer("share", torch.ones(()))
 
     def forward(self, labels: Tensor) -> Tensor:
         if labels.is_floating_point():
-            return labels.to(self.weight.dtype) @ self.weight
-        return super().forward(labels)
+            return labels.to(self.weight.dtype) @ self.table
+        found = super().forward(labels)
+        return self.share * found if self.fades else found
+
+    @property
+    def table(self) -> Tensor:
+        """(classes, dims): what stands for each class as it is now."""
+        return self.share * self.weight if self.fades else self.weight
 
 
 class SameConv2d(HasFastForm, nn.Conv2d):

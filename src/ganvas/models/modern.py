@@ -10,7 +10,7 @@ from pydantic import Field
 from pydantic.dataclasses import dataclass
 from torch import Tensor, nn
 
-from ganvas.config import Positive
+from ganvas.config import Positive, Share
 from ganvas.models.layers import (
     ClassEmbedding,
     Flatten,
@@ -71,6 +71,11 @@ class Modern:
     embedding: Positive = 32
     """Values that stand for a class in G."""
 
+    label_fade: Share = 1.0
+    """How much both nets are told of the class, as a ramp such as '0 to 1 from 10 % to 40 %': G's
+    embedding and D's projection times so much. From nothing to all of it few images train better
+    than with classes from the start (Shahbazi et al. 2022, section 4)."""
+
     @property
     def takes_labels(self) -> bool:
         return self.labels != "off"
@@ -96,7 +101,9 @@ class Modern:
             layers += self._extra(width, nn.ReLU(), normed)
         layers += [SameConvTranspose2d(widths[-1], shape[0], 4, stride=2), *_crop(sizes[-2:])]
         net = _started(nn.Sequential(*layers, nn.Tanh()), 0.0, normed)
-        return Conditional(net, num_classes, self.embedding) if num_classes else net
+        if not num_classes:
+            return net
+        return Conditional(net, num_classes, self.embedding, fades=self._fades)
 
     def discriminator(self, shape: Shape, num_classes: int = 0) -> nn.Module:
         sizes = self._sizes(shape) if self.down == "stride" else self._pooled_sizes(shape)
@@ -116,7 +123,11 @@ class Modern:
             flat = self.dense
         end = [nn.Linear(flat, 1), Logits()]
         net = _started(nn.Sequential(*layers, *end), self.slope, self.norm != "none")
-        return Projection(net, flat, num_classes) if num_classes else net
+        return Projection(net, flat, num_classes, fades=self._fades) if num_classes else net
+
+    @property
+    def _fades(self) -> bool:
+        return self.label_fade != 1.0
 
     def _sizes(self, shape: Shape) -> list[tuple[int, int]]:
         return halves(MODELS.name_of(self), shape)
@@ -182,10 +193,10 @@ class Conditional(nn.Module):
     In place of indices also how much of each class is meant, (N, classes).
     """
 
-    def __init__(self, net: nn.Module, num_classes: int, dims: int) -> None:
+    def __init__(self, net: nn.Module, num_classes: int, dims: int, *, fades: bool = False) -> None:
         super().__init__()
         self.net = net
-        self.classes = ClassEmbedding(num_classes, dims)
+        self.classes = ClassEmbedding(num_classes, dims, fades=fades)
         # small beside the latent, or G draws one image a class and has no use for the latent
         nn.init.normal_(self.classes.weight, std=0.02)
 
@@ -201,11 +212,13 @@ class Projection(nn.Module):
     last dense layer sees, `features` values.
     """
 
-    def __init__(self, net: nn.Sequential, features: int, num_classes: int) -> None:
+    def __init__(
+        self, net: nn.Sequential, features: int, num_classes: int, *, fades: bool = False
+    ) -> None:
         super().__init__()
         self.features = net[:-2]
         self.end = net[-2:]
-        self.classes = nn.Embedding(num_classes, features)
+        self.classes = ClassEmbedding(num_classes, features, fades=fades)
         nn.init.normal_(self.classes.weight, std=1 / math.sqrt(features))
 
     def forward(self, images: Tensor, labels: Tensor) -> Tensor:

@@ -11,7 +11,7 @@ from pydantic.dataclasses import dataclass
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ganvas.config import Positive
+from ganvas.config import Positive, Share
 from ganvas.models.layers import Flatten, Logits
 from ganvas.models.modern import Conditional, Projection, halves
 from ganvas.pixels import Shape
@@ -53,6 +53,9 @@ class R3GAN:
     embedding: Positive = 64
     """Values that stand for a class in G."""
 
+    label_fade: Share = 1.0
+    """How much both nets are told of the class, as of `modern`."""
+
     @property
     def takes_labels(self) -> bool:
         return self.labels != "off"
@@ -64,7 +67,8 @@ class R3GAN:
         for size in sizes[1:]:
             layers += [Enlarge(size), *self._blocks(len(sizes))]
         net = nn.Sequential(*layers, _started(nn.Conv2d(self.width, shape[0], 1)))
-        return Conditional(net, num_classes, self.embedding) if num_classes else net
+        fades = self.label_fade != 1.0
+        return Conditional(net, num_classes, self.embedding, fades=fades) if num_classes else net
 
     def discriminator(self, shape: Shape, num_classes: int = 0) -> nn.Module:
         sizes = halves(MODELS.name_of(self), shape)
@@ -75,7 +79,8 @@ class R3GAN:
         weighed = nn.Conv2d(self.width, self.width, sizes[-1], groups=self.width, bias=False)
         layers += [*self._blocks(len(sizes)), _started(weighed), Flatten()]
         net = nn.Sequential(*layers, _started(nn.Linear(self.width, 1)), Logits())
-        return Projection(net, self.width, num_classes) if num_classes else net
+        fades = self.label_fade != 1.0
+        return Projection(net, self.width, num_classes, fades=fades) if num_classes else net
 
     def _blocks(self, num_sizes: int) -> Iterator[nn.Module]:
         for _ in range(self.depth):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -13,12 +13,13 @@ from starlette.requests import Request
 from starlette.responses import FileResponse, Response, StreamingResponse
 from starlette.routing import Route
 
-from ganvas.errors import RunError, UsageError
+from ganvas import pretrained
+from ganvas.errors import UsageError
 from ganvas.studio import reading
+from ganvas.studio.answering import FORMS, Handler, Turns, answered, as_file
 from ganvas.studio.asking import Json, body, decimal, vectors, whole
-from ganvas.studio.guard import TooLarge, refused
 from ganvas.studio.library import Entry, Library, Unknown
-from ganvas.studio.live import Full, Hub
+from ganvas.studio.live import Hub
 
 MOST_IMAGES: Final = 256
 """Images that are drawn for one request."""
@@ -28,38 +29,11 @@ MOST_FRAMES: Final = 240
 """Frames of an animation."""
 MOST_COMPARED: Final = 64
 """Runs that are compared."""
-WAITING: Final = 24
-"""Requests that may wait for a drawing; more are told to come again."""
+PRETRAINED: Final = "pretrained."
+"""What the ids of the package's own generators begin with."""
 SEEDS: Final = 2**32 - 1
-
-Handler = Callable[[Request], Awaitable[Response]]
-
-
-def answered(handler: Handler) -> Handler:
-    """Turn what goes wrong into a code and one line."""
-
-    @functools.wraps(handler)
-    async def answer(request: Request) -> Response:
-        try:
-            return await handler(request)
-        except Unknown as error:
-            return refused(404, error.args[0])
-        except TooLarge:
-            return refused(413, "the body is larger than is allowed")
-        except UsageError as error:
-            return refused(400, str(error))
-        except RunError as error:
-            return refused(500, str(error))
-        except (Full, Busy):
-            response = refused(503, "too many at once; try again in a moment")
-            response.headers["Retry-After"] = "2"
-            return response
-
-    return answer
-
-
-class Busy(Exception):
-    """As many wait for a drawing as may."""
+DETAILS_KEPT: Final = 64
+"""Runs whose description is kept until they change."""
 
 
 class Api:
@@ -68,8 +42,9 @@ class Api:
     def __init__(self, library: Library) -> None:
         self.library = library
         self.hub = Hub(library)
-        self._waiting = 0
-        self._drawing = anyio.Lock()
+        self._turns = Turns()
+        self._reading = anyio.Lock()
+        self._details: dict[str, tuple[int, Response]] = {}
 
     @functools.cached_property
     def playroom(self) -> Any:
@@ -117,11 +92,21 @@ class Api:
 
     async def run(self, request: Request) -> Response:
         entry = await self._entry(request)
-        detail = await run_in_threadpool(reading.detail, entry.folder)
-        detail["files"] = [f for f in detail["files"] if self._holds(entry, f["file"])]
-        detail["sheets"] = [
-            sheet for sheet in detail["sheets"] if self._holds(entry, f"samples/{sheet['file']}")
-        ]
+        async with self._reading:  # of many pages on one run, one reads for all
+            known = self._details.get(entry.id)
+            if known is None or known[0] != entry.version:
+                while len(self._details) >= DETAILS_KEPT:
+                    del self._details[next(iter(self._details))]
+                known = entry.version, await run_in_threadpool(self._detail, entry)
+                self._details[entry.id] = known
+        return known[1]
+
+    def _detail(self, entry: Entry) -> Response:
+        detail = reading.detail(entry.folder)
+        for kind, place in (("files", ""), ("sheets", "samples/")):
+            detail[kind] = [
+                one for one in detail[kind] if self._holds(entry, f"{place}{one['file']}")
+            ]
         return Json({"summary": entry.summary, **detail})
 
     async def log(self, request: Request) -> Response:
@@ -191,7 +176,7 @@ class Api:
         entries = [
             await run_in_threadpool(self.library.entry, name) for name in dict.fromkeys(names)
         ]
-        async with self._one_at_a_time():
+        async with self._turns:
             return Json(await run_in_threadpool(_compared, entries))
 
     async def events(self, request: Request) -> Response:
@@ -212,6 +197,10 @@ class Api:
             }
             for entry in entries
             if (entry.folder.generator / "model.safetensors").is_file()
+        ]
+        found += [
+            {"id": f"{PRETRAINED}{name}", "name": name, "kind": "pretrained", "path": name}
+            for name in pretrained.names()
         ]
         found += [
             {"id": id, "name": id.replace("~", "/"), "kind": "saved", "path": str(path)}
@@ -240,28 +229,28 @@ class Api:
         seed = whole(given, "seed", 0, 0, SEEDS)
         made = await self._drawn("sample", source, num, seed, _label(given), _truncation(given))
         if form == "npz":
-            return _as("npz", made, f"samples-seed{seed}")
-        return _as(form, made.images, f"samples-seed{seed}")
+            return as_file("npz", made, f"samples-seed{seed}")
+        return as_file(form, made.images, f"samples-seed{seed}")
 
     async def walk(self, request: Request) -> Response:
         given = request.query_params
         source = await self._source(request, given)
         seed = whole(given, "seed", 0, 0, SEEDS)
         frames = await self._drawn("walk", source, seed, _label(given), _truncation(given))
-        return _as("walk", frames, f"walk-seed{seed}")
+        return as_file("walk", frames, f"walk-seed{seed}")
 
     async def draw(self, request: Request) -> Response:
         given = await body(request)
         source = await self._source(request, given)
         z, labels = await self._latents(source, given)
-        return _as("bin", await self._drawn("draw", source, z, labels), "samples")
+        return as_file("bin", await self._drawn("draw", source, z, labels), "samples")
 
     async def way(self, request: Request) -> Response:
         given = await body(request)
         source = await self._source(request, given)
         z, labels = await self._latents(source, given)
         frames = whole(given, "frames", 60, len(z), MOST_FRAMES)
-        return _as("walk", await self._drawn("way", source, z, frames, labels), "way")
+        return as_file("walk", await self._drawn("way", source, z, frames, labels), "way")
 
     async def nearest(self, request: Request) -> Response:
         entry = await run_in_threadpool(self.library.entry, request.path_params["generator"])
@@ -270,7 +259,7 @@ class Api:
         z, labels = await self._latents(source, given)
         made = await self._drawn("draw", source, z[:1], labels[:1] if labels else None)
         images, distances = await self._drawn("nearest", source, entry.folder.path, made[0])
-        response = _as("bin", images, "nearest")
+        response = as_file("bin", images, "nearest")
         response.headers["X-Distances"] = ",".join(f"{value:.4f}" for value in distances)
         return response
 
@@ -294,6 +283,9 @@ class Api:
         try:
             entry = await run_in_threadpool(self.library.entry, id)
         except Unknown:
+            name = id.removeprefix(PRETRAINED)
+            if id != name and name in pretrained.names():
+                return Source(pretrained.home(name))
             saved = await run_in_threadpool(self.library.saved_generators)
             if id not in saved:
                 raise Unknown("there is no such run or generator") from None
@@ -313,58 +305,8 @@ class Api:
         return source
 
     async def _drawn(self, what: str, *arguments: Any) -> Any:
-        async with self._one_at_a_time():
+        async with self._turns:
             return await run_in_threadpool(lambda: getattr(self.playroom, what)(*arguments))
-
-    def _one_at_a_time(self) -> _Turn:
-        return _Turn(self)
-
-
-class _Turn:
-    """A turn at what takes time; Busy if too many wait for theirs."""
-
-    def __init__(self, api: Api) -> None:
-        self._api = api
-
-    async def __aenter__(self) -> None:
-        if self._api._waiting >= WAITING:
-            raise Busy
-        self._api._waiting += 1
-        try:
-            await self._api._drawing.acquire()
-        except BaseException:
-            self._api._waiting -= 1
-            raise
-
-    async def __aexit__(self, *_: object) -> None:
-        self._api._drawing.release()
-        self._api._waiting -= 1
-
-
-FORMS: Final = ("png", "npz", "bin")
-
-
-def _as(form: str, images: Any, name: str) -> Response:
-    """Images as a file: uint8 (N, C, H, W), or an ImageSet for `npz`.
-
-    `bin` are their bytes as N, H, W, C.
-    """
-    from ganvas import images as files
-
-    headers = {}
-    if form != "npz":
-        headers["X-Shape"] = ",".join(map(str, images.shape))
-    if form == "bin":
-        content = images.transpose(0, 2, 3, 1).tobytes()
-        return Response(content, headers=headers, media_type="application/octet-stream")
-    headers["Content-Disposition"] = (
-        f'inline; filename="{name}.{"gif" if form == "walk" else form}"'
-    )
-    if form == "png":
-        return Response(files.png(files.sheet_of(images)), headers=headers, media_type="image/png")
-    if form == "walk":
-        return Response(files.gif_of_walk(images), headers=headers, media_type="image/gif")
-    return Response(files.npz(images), headers=headers, media_type="application/octet-stream")
 
 
 def _label(given: Mapping[str, Any]) -> str | None:

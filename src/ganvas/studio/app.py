@@ -25,9 +25,9 @@ KINDS: Final = {
 }
 
 
-def build(root: Path, token: str, host: str = "127.0.0.1") -> ASGIApp:
-    """The application for the runs below a folder."""
-    api = Api(Library(root))
+def build(library: Library, token: str, host: str = "127.0.0.1") -> ASGIApp:
+    """The application for the runs of a library."""
+    api = Api(library)
     files = static_files()
 
     async def static(request: Request) -> Response:

@@ -54,7 +54,7 @@ def whole(given: Mapping[str, Any], name: str, default: int, low: int, high: int
 def decimal(given: Mapping[str, Any], name: str, default: float, low: float, high: float) -> float:
     """A number; UsageError if it is none, or out of range."""
     value = given.get(name, default)
-    if isinstance(value, str) and len(value) <= 30:
+    if isinstance(value, str) and value.isascii() and len(value) <= 30:
         with contextlib.suppress(ValueError):
             value = float(value)
     if isinstance(value, bool) or not isinstance(value, int | float) or not low <= value <= high:

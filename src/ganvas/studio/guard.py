@@ -23,6 +23,8 @@ LARGEST_BODY: Final = 1 << 20
 """Bytes of a request's body."""
 LARGEST_QUERY: Final = 4_000
 """Characters after the question mark."""
+LARGEST_HEAD: Final = 16_384
+"""Bytes of its headers."""
 LOOPBACK: Final = ("localhost",)
 POLICY: Final = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob: data:; "
@@ -97,6 +99,8 @@ class Guard:
             return 403, "requests from other pages are refused"
         if len(scope["query_string"]) > LARGEST_QUERY:
             return 414, f"the query has more than {LARGEST_QUERY:,} characters"
+        if sum(len(name) + len(value) for name, value in headers.raw) > LARGEST_HEAD:
+            return 431, f"the headers have more than {LARGEST_HEAD:,} bytes"
         length = headers.get("content-length", "0")
         if not (length.isascii() and length.isdigit()) or int(length[:12]) > LARGEST_BODY:
             return 413, f"the body has more than {LARGEST_BODY:,} bytes"

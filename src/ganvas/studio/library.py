@@ -138,8 +138,13 @@ class Library:
         except UsageError:
             folders = []  # none yet
         for folder in folders:
-            if all(self.holds(folder.path / name) for name in WATCHED):
+            if not self._leads_out(str(folder.path)):
                 yield self._name(folder.path).replace("/", "~"), folder
+
+    def _leads_out(self, folder: str) -> bool:
+        """Whether something in a run's folder is a link to elsewhere."""
+        places = (f"{folder}/{name}" for name in (*WATCHED, "generator", "best"))
+        return any(os.path.islink(place) and not self.holds(Path(place)) for place in places)
 
     def _name(self, path: Path) -> str:
         relative = path.relative_to(self.root).as_posix()

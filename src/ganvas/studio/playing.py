@@ -12,6 +12,7 @@ from typing import Any, Final
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
@@ -31,7 +32,6 @@ from ganvas.drawing import (
 )
 from ganvas.errors import RunError, UsageError
 from ganvas.generator import Generator, load
-from ganvas.metrics.distances import nearest_of_many
 from ganvas.models.fast.switch import use_fast
 from ganvas.pixels import ImageSet, Pixels
 from ganvas.registry import DATASETS, UnknownComponent
@@ -39,8 +39,8 @@ from ganvas.seeds import stream
 
 KEPT: Final = 6
 """Generators that are held in memory."""
-MOST: Final = 256
-"""Images of one request."""
+PART: Final = 4096
+"""Training images that are looked at together."""
 NEIGHBOURS: Final = 8
 """Training images that are shown beside a sample."""
 
@@ -175,10 +175,11 @@ class Playroom:
             real = self._training_images(run)
             if real.shape[1:] != image.shape:
                 raise UsageError("the run's data have another shape than its generator's images")
-            rows = real.reshape(len(real), -1)
-            found = nearest_of_many(image.reshape(1, -1), rows, min(NEIGHBOURS, len(real)))
-            each = np.sqrt(image.size)
-            return real[found.indices[0]], [float(value) / each for value in found.distances[0]]
+            distances = np.concatenate(
+                [_differences(real[i : i + PART], image) for i in range(0, len(real), PART)]
+            )
+            nearest = np.argsort(distances, kind="stable")[:NEIGHBOURS]
+            return real[nearest], distances[nearest].tolist()
 
     def _training_images(self, run: Path) -> Pixels:
         if self._real is None or self._real[0] != str(run):
@@ -228,6 +229,13 @@ def _of_checkpoint(generator: Generator, source: Source) -> Generator:
         net.eval().requires_grad_(False)
         use_fast(net, True)
     return replace(generator, net=net, images_seen=0)
+
+
+def _differences(images: Pixels, image: Pixels) -> NDArray[np.float64]:
+    """Root mean squares of the differences between images and one, 0 to 1."""
+    apart = images.astype(np.float32) - image
+    squares: NDArray[np.float64] = np.square(apart, dtype=np.float64).mean(axis=(1, 2, 3))
+    return np.sqrt(squares) / 255
 
 
 def _is_averaged(weights: Path) -> bool:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
@@ -30,7 +32,7 @@ def summary(folder: RunFolder) -> dict[str, Any]:
     line = record.log[-1] if record.log else {}
     status = record.status
     state, reason = (status.state, status.reason) if status else ("", "")
-    sheets = folder.samples()
+    sheets = _sheet_names(folder)
     step = max(status.step if status else 0, int(line.get("step") or 0))
     images = line.get("images")
     if status and status.images is not None:
@@ -57,7 +59,7 @@ def summary(folder: RunFolder) -> dict[str, Any]:
         "time_left": _time_left(record, rate, step, total) if state == "running" else None,
         "metric": _decisive(record),
         "sheets": len(sheets),
-        "sheet": sheets[-1].name if sheets else None,
+        "sheet": max(sheets, default=None),
         "alarms": len(read_lines(folder.path / "watchdog.jsonl")),
     }
 
@@ -70,8 +72,15 @@ def _record(folder: RunFolder) -> RunRecord:
         settings = {}  # half written, or damaged: the rest can still be shown
     last = newest(folder.log)
     log = [{key: number(value) for key, value in last.items()}] if last else []
-    rows = [plain(row) for row in folder.read_metrics()]
-    return RunRecord(folder, settings, {}, log, rows, folder.judged_status())
+    return RunRecord(folder, settings, {}, log, folder.read_metrics(), folder.judged_status())
+
+
+def _sheet_names(folder: RunFolder) -> list[str]:
+    """As `RunFolder.samples` has them, without a path for each: there may be thousands."""
+    try:
+        return [name for name in os.listdir(folder.path / "samples") if name.endswith(".png")]
+    except OSError:
+        return []
 
 
 def _modified(folder: RunFolder) -> str | None:
@@ -141,8 +150,8 @@ def _decisive(record: RunRecord) -> dict[str, Any] | None:
     best = [r for r in same if r.get("images") == best_images] if best_images is not None else []
     floor = last.get("floor")
     return {
-        "metric": last["metric"],
-        "value": key,
+        "metric": printable(last["metric"]),
+        "value": printable(key),
         "last": number(last["values"].get(key)),
         "last_images": number(last.get("images")),
         "best": number(best[-1]["values"].get(key)) if best else None,
@@ -225,12 +234,7 @@ def settings(folder: RunFolder) -> list[dict[str, Any]]:
         tables = config.from_older(plain(folder.read_settings()))
     except UsageError:
         return []
-    known: dict[str, Any] = {}
-    reasons: dict[str, str] = {}
-    recipe = str(tables.get("recipe", ""))
-    if recipe in config.recipe_names():
-        read = config.read_recipe(recipe)
-        known, reasons = dict(config.leaves(read.tables)), read.reasons
+    known, reasons = _bundled(str(tables.get("recipe", "")))
     return [
         {
             "setting": key,
@@ -241,6 +245,15 @@ def settings(folder: RunFolder) -> list[dict[str, Any]]:
         }
         for key, value in config.leaves(tables)
     ]
+
+
+@functools.lru_cache(maxsize=64)
+def _bundled(recipe: str) -> tuple[dict[str, Any], dict[str, str]]:
+    """A bundled recipe's settings and their reasons; nothing of others."""
+    if recipe not in config.recipe_names():
+        return {}, {}
+    read = config.read_recipe(recipe)
+    return dict(config.leaves(read.tables)), read.reasons
 
 
 def files(folder: RunFolder) -> list[dict[str, Any]]:

@@ -17,6 +17,7 @@ import uvicorn
 from ganvas.errors import RunError, UsageError
 from ganvas.studio.app import build
 from ganvas.studio.guard import is_loopback
+from ganvas.studio.library import Library
 
 PORT: Final = 4268
 """G A N V on the keys of a telephone."""
@@ -36,8 +37,10 @@ def serve(
     token = secrets.token_urlsafe(18)
     listening = _listen(host, port)
     address = address_of(host, listening.getsockname()[1], token)
+    library = Library(root)
+    threading.Thread(target=library.refresh, daemon=True).start()  # while the browser starts
     config = uvicorn.Config(
-        build(root, token, host),
+        build(library, token, host),
         http="h11",
         ws="none",
         lifespan="off",
@@ -73,6 +76,7 @@ def _listen(host: str, port: int | None) -> socket.socket:
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             listening.bind((host, one))
+            listening.listen()  # who reads the address may come at once
             return listening
         except OSError as error:
             listening.close()

@@ -14,6 +14,7 @@ from ganvas.config import Run
 from ganvas.errors import RunError
 from ganvas.metrics.rows import Row
 from ganvas.notebook import html, picture_at
+from ganvas.pixels import ImageSet
 from ganvas.rundir import RunFolder
 from ganvas.schedules import Progress
 from ganvas.training import records
@@ -90,8 +91,9 @@ def fit(
     resume: bool = False,
     checkpoint: Path | None = None,
     hooks: Hooks | None = None,
+    data: ImageSet | None = None,
 ) -> Trained:
-    """Train `run` in `folder`.
+    """Train `run` in `folder`, on `data` if its images have been loaded already.
 
     With `resume` go on with the run in there: from `checkpoint`, or from its newest one, or from
     the start if it was stopped before the first.
@@ -107,14 +109,14 @@ def fit(
     with tuned_process(device), own_randomness(device):
         try:
             opened = partial(open_session, run, folder, reporter, device, data_root)
-            session, used = opened(resume, checkpoint), None
+            session, used = opened(resume, checkpoint, data), None
             while True:
                 ending, used = _ending(session, hooks, begun, used)
                 came_to = _sitting(session, ending, reporter, hooks)
                 if isinstance(came_to, Trained):
                     return came_to
                 go_back(folder, came_to.step, session.lengths.images_at(came_to.step))
-                session = opened(True, None, came_to.changes)
+                session = opened(True, None, session.data, came_to.changes)
         except BaseException as error:
             failure = _in_words(run, error)
             folder.fail(" ".join(str(failure).split()) or "interrupted a second time")

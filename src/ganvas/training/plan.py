@@ -12,6 +12,7 @@ from typing import Final
 import torch
 
 from ganvas.config import Evaluate, Run
+from ganvas.data.holdout import settled
 from ganvas.errors import RunError, UsageError
 from ganvas.metrics.extractors import choice
 from ganvas.metrics.extractors.extractor import CPU, Extractor
@@ -108,7 +109,8 @@ def usual_count(run: Run, num_images: int) -> int:
 
 
 def as_begun(run: Run, begun: Run) -> Run:
-    """`run` with the numbers of images that the run was begun with, for metrics without one."""
+    """`run` with the numbers that the run was begun with where it has none: of images of a metric,
+    and of images held out."""
     metrics = list(run.evaluate.metrics)
     for i, then in enumerate(begun.evaluate.metrics[: len(metrics)]):
         item = spec(metrics[i], run.evaluate.features, "evaluate.metrics")
@@ -118,7 +120,8 @@ def as_begun(run: Run, begun: Run) -> Run:
     more = begun.evaluate.metrics[len(metrics) :]
     if len(more) == 1 and spec(more[0], run.evaluate.features, "").metric == IN_PLACE:
         metrics += more  # which the plan had added
-    return replace(run, evaluate=replace(run.evaluate, metrics=tuple(metrics)))
+    data = settled(run.data, getattr(begun.data, "holdout", 0))
+    return replace(run, data=data, evaluate=replace(run.evaluate, metrics=tuple(metrics)))
 
 
 def make_plan(run: Run, data: ImageSet, root: Path | None, device: torch.device = CPU) -> Plan:
@@ -254,7 +257,8 @@ def _about(run: Run, tasks: Sequence[Task], remarks: Iterable[str]) -> str:
     when = f"every {every}"
     if every == "auto":
         when = f"after epochs, in under {100 * SHARE:.0f} % of the time"
-    split = "test images" if blank.split == "test" else "training images, one half"
+    named = {"test": "test images", "held out": "images held out"}
+    split = named.get(blank.split, "training images, one half")
     seen = ": ".join(filter(None, (extractor.name, extractor.note)))
     parts = [
         f"evaluates {', '.join(task.blank.metric for task in tasks)} {when}, against {blank.data} "

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from ganvas.batch import Latents
 from ganvas.classes import Classes
 from ganvas.config import Run
 from ganvas.config.length import Lengths
+from ganvas.data.holdout import settled
 from ganvas.data.loader import Loader
 from ganvas.data.prepare import load_images
 from ganvas.data.store import Store
@@ -90,15 +91,18 @@ def open_session(
     data_root: Path | None,
     resume: bool,
     checkpoint: Path | None,
+    data: ImageSet | None = None,
     changes: Mapping[str, float] | None = None,
 ) -> Session:
-    """Load the data, build the nets, and make or reopen the run folder.
+    """Load the data where it is not given, build the nets, and make or reopen the run folder.
 
     `changes` are made to the state that it goes on from, after a failure.
     """
     started = now()
     check_device(run, device)
-    data = load_images(run.data, run.preprocess, "train", data_root)
+    if data is None:
+        data = load_images(run.data, run.preprocess, "train", data_root)
+    run = replace(run, data=settled(run.data, data.held_out))
     lengths = Lengths.of(run, len(data))
     classes, about_classes = classes_told(run.model, data)
     state = new_state(run, data.shape, device, len(classes))
@@ -106,6 +110,8 @@ def open_session(
     plan = make_plan(run, data, data_root, device)
     run = plan.run
     about_data = {"images": len(data), "shape": data.shape, "sha256": fingerprint(data.images)}
+    if data.held_out:
+        about_data["held_out"] = data.held_out
     record = environment(device, state.players.precision, about_data)
     store = Store(data, device, with_labels=len(classes) > 0)
     logged = 0
@@ -118,8 +124,8 @@ def open_session(
     else:
         folder.create(run, record)
     if not changes:  # it was said when the run began
-        if about_classes:
-            reporter.say(about_classes)
+        for line in filter(None, (data.about, about_classes)):
+            reporter.say(line)
         for remark in data.remarks:
             reporter.warn(remark)
     images = lengths.images_at(state.step)

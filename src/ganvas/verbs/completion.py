@@ -7,7 +7,7 @@ from typing import Final
 
 METRICS: Final = (
     "fd", "kd", "prdc", "classes", "parzen", "1nn", "1nn-labels", "agreement", "cas", "intra-fd",
-    "duplicates", "memorisation",
+    "modes", "duplicates", "memorisation",
 )  # fmt: skip
 """Metrics by their short names."""
 

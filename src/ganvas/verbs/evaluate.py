@@ -45,7 +45,12 @@ def evaluate(
         ),
     ] = None,
     num: Annotated[int, Option(help="Fakes, and as many reference images.")] = 10_000,
-    split: Annotated[str, Option(help="Reference images: test or train.")] = "test",
+    split: Annotated[
+        str | None,
+        Option(
+            help="Reference images: test, or train.  [default: test, or those held out of training]"
+        ),
+    ] = None,
     seed: Annotated[int, Option(help="The same seed gives the same numbers.")] = 0,
     features: Annotated[
         str, Option(help="auto, classifier, random, pixels or inception.")
@@ -58,6 +63,13 @@ def evaluate(
             help="A metric's setting, such as metrics.prdc.k=3; may be repeated.",
         ),
     ] = None,
+    image_size: Annotated[
+        str | int | None,
+        Option(help="Resize pictures of both sides: 64 or 28x20. A run has its own size."),
+    ] = None,
+    skip_broken: Annotated[
+        bool, Option("--skip-broken", help="Go on without a folder's broken pictures.")
+    ] = False,
     pairs: Annotated[
         Path | str | None, Option(help="PNG of the fakes most like training images.")
     ] = None,
@@ -109,6 +121,8 @@ def evaluate(
             seed=seed,
             features=features,
             settings=settings or (),
+            image_size=image_size,
+            skip_broken=skip_broken,
             pairs=pairs,
             data_root=data_root,
             progress=progress,

@@ -119,7 +119,8 @@ def show(
 
     Of a component (a loss, a data set, ...) its description and settings. It is named with its
     section where a recipe has the same name, as in "model.quickstart". Of the folder of a run or a
-    saved generator, of "pretrained.NAME" or "hf:OWNER/NAME" its card, and what that lacks.
+    saved generator, of "pretrained.NAME" or "hf:OWNER/NAME" its card, and what that lacks. Nothing
+    is fetched: of a recipe whose images are not there the nets are those without classes.
 
     Raises:
         UsageError: there is nothing of that name.
@@ -128,6 +129,7 @@ def show(
 
     from ganvas import config
     from ganvas.config import Lengths
+    from ganvas.data.facts import would_be_fetched
     from ganvas.data.prepare import load_images
     from ganvas.models.summary import layers, num_parameters
     from ganvas.protocols import build_discriminator, build_generator, takes_labels
@@ -144,7 +146,7 @@ def show(
     root = Path(data_root) if data_root else None
     num_images, shape = size_of_data(run, root)
     num_classes = 0
-    if takes_labels(run.model):
+    if takes_labels(run.model) and not would_be_fetched(run.data, root):
         data = load_images(run.data, run.preprocess, "train", root)
         num_classes = len(classes_told(run.model, data)[0])
     lengths = Lengths.of(run, num_images)

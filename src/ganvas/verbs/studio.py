@@ -16,7 +16,7 @@ from ganvas.verbs.signatures import verb
 def open_studio(
     folder: Annotated[
         str | Path | None,
-        Argument(metavar="[DIR]", help="Folder that holds run folders.  [default: runs]"),
+        Argument(metavar="DIR", help="Folder that holds run folders.  [default: runs]"),
     ] = None,
     *,
     port: Annotated[
@@ -26,16 +26,31 @@ def open_studio(
         str, Option(help="Address to serve at; others than this machine's own are a risk.")
     ] = "127.0.0.1",
     browser: Annotated[bool, Option("--browser/--no-browser", help="Open it in a browser.")] = True,
+    export: Annotated[
+        tuple[str, str] | None,
+        Option(metavar="RUN PAGE.html", help="Write the page of a run as one file, and stop."),
+    ] = None,
     imports: Imports = None,
     say: Annotated[Callable[[str], None], "what to do with the address and with warnings"] = print,
 ) -> None:
     """A live page in the browser: runs as they train, side by side, and generators to play with.
 
-    It needs the extra `ganvas[studio]`, and no network. Returns when it is interrupted.
+    It needs the extra `ganvas[studio]`, and no network. Returns when it is interrupted. With
+    `export` it serves nothing.
 
     Raises:
         UsageError: there is no such folder, the port is taken, or the extra is not installed.
+        RunError: the page cannot be written.
     """
+    if export is not None:
+        if folder is not None or port is not None:
+            raise UsageError("--export: it serves nothing; leave out DIR and --port")
+        from ganvas.studio.single import export_page
+
+        run, page = export
+        size = export_page(run, Path(page)) / 1e6
+        say(f"{page}: {size:.1f} MB; it opens from disk, without network")
+        return
     require_extra()
     if port is not None and not 1 <= port <= 65535:
         raise UsageError(f"--port: found {port}; allowed: 1 to 65535")

@@ -16,8 +16,9 @@ from ganvas.verbs.signatures import DataRoot, verb
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from ganvas.config import Recipe, Run, Tables
+    from ganvas.config import Recipe, Run
     from ganvas.config.fitting import Choice
+    from ganvas.protocols import RawImages
     from ganvas.rundir import RunFolder
     from ganvas.training.loop import Trained
 
@@ -151,7 +152,7 @@ def train(
         RunError: the run failed on the way; its checkpoints are intact.
     """
     root = Path(data_root) if data_root else None
-    run, choices = _resolved(recipe, options, root, fetch=True)
+    run, choices, raw = _resolved(recipe, options, root, fetch=True)
     resume = options.get("resume")
     if resume is not None:
         folder, checkpoint = _resumable(Path(resume))
@@ -160,6 +161,7 @@ def train(
     from rich.console import Console
 
     from ganvas import config
+    from ganvas.data.prepare import prepared
     from ganvas.rundir import RunFolder, claim
     from ganvas.training.loop import fit
     from ganvas.training.progress import Live, Silent
@@ -171,8 +173,10 @@ def train(
     if choices:
         reporter.say(f"fitted to the images, see config.toml: {', '.join(map(str, choices))}")
     if resume is None:
+        data = None if raw is None else prepared(raw, run.preprocess)
+        del raw  # which may be large pictures
         with RunFolder(Path(outdir)).locked() if outdir else claim(run.recipe) as folder:
-            return fit(run, folder, reporter, root)
+            return fit(run, folder, reporter, root, data=data)
     with folder.locked():
         return fit(run, folder, reporter, root, resume=True, checkpoint=checkpoint)
 
@@ -194,8 +198,9 @@ def resolve(
 
 def _resolved(
     recipe: "str | Path | Run | None", options: Options, root: Path | None, *, fetch: bool
-) -> "tuple[Run, list[Choice]]":
-    """The settings, and those of them that were fitted to the images."""
+) -> "tuple[Run, list[Choice], RawImages | None]":
+    """The settings, those of them that were fitted to the images, and the images if they were
+    read for that."""
     from ganvas import config
 
     changes = list(_changes(options))
@@ -207,7 +212,7 @@ def _resolved(
             raise UsageError(
                 f"{given[0]}: found with a Run, which has every setting; give it to ganvas.resolve"
             )
-        return recipe, []
+        return recipe, [], None
     if recipe is None and resume is not None:
         recipe = _resumable(Path(resume))[0].config
     imports = import_given(options.get("imports"))
@@ -225,16 +230,18 @@ def _resolved(
         tables["preprocess"] = whole
     tables = config.override(tables, changes)
 
-    def build() -> "tuple[Run, list[Choice]]":
-        choices = _fitted(found, tables, [key for key, _ in changes], root, fetch)
+    def build() -> "tuple[Run, list[Choice], RawImages | None]":
+        run = config.build(tables)  # so that a wrong setting is said before images are read
+        choices, raw = _fitted(found, run, [key for key, _ in changes], root, fetch)
         chosen = config.override(tables, [(choice.setting, choice.value) for choice in choices])
         before, after = dict(config.leaves(found.tables)), dict(config.leaves(chosen))
         reasons = {k: r for k, r in found.reasons.items() if k in after and after[k] == before[k]}
         reasons |= {choice.setting: choice.reason for choice in choices}
-        return replace(config.build(chosen), reasons=reasons), choices
+        run = config.build(chosen) if choices else run
+        return replace(run, reasons=reasons), choices, raw
 
     is_file = str(recipe).endswith(".toml")
-    run, choices = with_components(Path(str(recipe)), build) if is_file else build()
+    run, choices, raw = with_components(Path(str(recipe)), build) if is_file else build()
 
     from ganvas.training.plan import asked
 
@@ -242,13 +249,14 @@ def _resolved(
         raise UsageError(
             f"--every: found '{options['every']}' where nothing is evaluated; give --evaluate too"
         )
-    return run, choices
+    return run, choices, raw
 
 
 def _fitted(
-    recipe: "Recipe", tables: "Tables", changed: Sequence[str], root: Path | None, fetch: bool
-) -> "list[Choice]":
-    """What the images decide of a recipe with changes: settings that nobody gave."""
+    recipe: "Recipe", run: "Run", changed: Sequence[str], root: Path | None, fetch: bool
+) -> "tuple[list[Choice], RawImages | None]":
+    """What the images decide of a run by a recipe with changes: settings that nobody gave. And
+    the images, if they were read for that."""
     renamed = {key.removesuffix("name") for key in changed if key.endswith(".name")}
     touched = {f"{key.rpartition('.')[0]}.name" for key in changed}
     open_ = [
@@ -259,17 +267,15 @@ def _fitted(
         and key not in touched  # settings were given of the component that there is
     ]
     if not open_:
-        return []
+        return [], None
 
     from ganvas import config
     from ganvas.config.fitting import fitted
     from ganvas.data.facts import read_facts
 
-    dataset = config.component("data", tables["data"])
-    preprocess = config.component("preprocess", tables.get("preprocess", {}))
-    facts = read_facts(dataset, preprocess, root, fetch=fetch)
-    given = {key: value for key, value in config.leaves(tables) if key not in open_}
-    return fitted(facts, open_, given)
+    facts, raw = read_facts(run.data, run.preprocess, root, fetch=fetch)
+    given = {k: value for k, value in config.leaves(config.to_tables(run)) if k not in open_}
+    return fitted(facts, open_, given), raw
 
 
 def dry_run(

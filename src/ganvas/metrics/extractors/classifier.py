@@ -19,8 +19,9 @@ from ganvas.errors import UsageError
 from ganvas.metrics import cache
 from ganvas.metrics.extractors import classifier_net
 from ganvas.metrics.extractors.extractor import Extractor
+from ganvas.metrics.extractors.stacked import is_stacked, of_stacks, single
 from ganvas.pixels import ImageSet, fingerprint
-from ganvas.registry import CHECKED, DATASETS, EXTRACTORS
+from ganvas.registry import CHECKED, EXTRACTORS
 
 HELD_OUT: Final = 5
 """Without a test split, every so many-th training image tells the classifier's accuracy."""
@@ -40,7 +41,8 @@ class ClassifierFeatures:
     ) -> Extractor:
         """Raises UsageError where there are no labels, one class or too few images."""
         if folder := bundled(dataset):
-            return _read(folder)
+            found = _read(folder)
+            return of_stacks(found) if is_stacked(dataset) else found
         if lack := lacking(train):
             raise UsageError(f"--features classifier: the training images have {lack}")
         return _trained(train, test)
@@ -78,7 +80,7 @@ def bundled(dataset: object) -> Traversable | None:
 
     Those change which images there are and their size, not what they show.
     """
-    name = f"classifier-{DATASETS.name_of(dataset)}"
+    name = f"classifier-{single(dataset)}"
     folder = resources.files("ganvas") / "pretrained" / name
     return folder if (folder / "card.json").is_file() else None
 

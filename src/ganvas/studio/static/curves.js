@@ -14,9 +14,11 @@ function colour(name) {
   return getComputedStyle(document.documentElement).getPropertyValue(name).trim() || "#888";
 }
 
-// Exponential moving average that starts without a bias towards zero.
-export function smoothed(values, weight) {
-  if (!weight) return values;
+// Exponential moving average that starts without a bias towards zero. The weight is that of a log of
+// 300 lines, so that a curve looks as smooth however many lines it has.
+export function smoothed(values, strength) {
+  if (!strength) return values;
+  const weight = strength ** (300 / Math.max(values.length, 1));
   let sum = 0;
   let norm = 0;
   return values.map((value) => {
@@ -98,7 +100,7 @@ export class Chart {
     const shown = this.lines;
     const weight = this.view.weight;
     const one = shown.length && shown.every((line) => line.x === shown[0].x);
-    const columns = shown.flatMap((line) => [line.points ? line.y : smoothed(line.y, weight), line.y]);
+    const columns = shown.flatMap((line) => [line.y, line.points ? line.y : smoothed(line.y, weight)]);
     if (one) return [shown[0].x, ...columns];
     if (!shown.length) return [[]];
     return uPlot.join(shown.map((line, i) => [line.x, columns[2 * i], columns[2 * i + 1]]));
@@ -119,9 +121,9 @@ export class Chart {
       const show = !this.hidden.has(line.label);
       const many = line.x.length > 60;
       const points = { show: line.points || !many, size: line.points ? 7 : 4, fill: stroke, stroke };
-      series.push({ label: line.label, stroke, width: 2, show, spanGaps: true, points, dash: line.dash });
       const faint = weight > 0 && !line.points;
-      series.push({ label: `${line.label} (raw)`, stroke: `${stroke}55`, width: 1, show: show && faint, spanGaps: true, points: { show: false } });
+      series.push({ label: `${line.label} (raw)`, stroke: `${stroke}50`, width: 1, show: show && faint, spanGaps: true, points: { show: false } });
+      series.push({ label: line.label, stroke, width: 2, show, spanGaps: true, points, dash: line.dash });
     }
     const xText = axis === "seconds" ? duration : compact;
     const options = {

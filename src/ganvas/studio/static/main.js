@@ -20,7 +20,7 @@ async function route() {
   const [, page, id] = path.split("/").map(decodeURIComponent);
   const chosen = new URLSearchParams(query || "");
   const pages = { run: showRun, compare: showSideBySide, play: showPlayground };
-  const show = pages[page] || showRuns;
+  const show = isLive ? pages[page] || showRuns : showRun;
   for (const link of document.querySelectorAll("nav a")) {
     const isHere = link.getAttribute("href") === (page === "play" ? "#/play" : "#/");
     link.toggleAttribute("aria-current", isHere);
@@ -68,6 +68,9 @@ connect((state) => {
   place.textContent = state === "live" ? "live" : "connection lost, trying again…";
   place.className = `connection ${state}`;
 });
-if (!isLive) document.querySelector("nav").remove();
+if (!isLive) {
+  document.querySelector("nav").remove();
+  document.querySelector(".brand").removeAttribute("href");
+}
 addEventListener("hashchange", route);
 route();

@@ -18,6 +18,7 @@ export async function showPlayground(main, id, query, isHere) {
     return null;
   }
   const chosen = generators.find((one) => one.id === id) || generators[0];
+  fill(main, el("div", { class: "head" }, el("h1", {}, "Playground"), el("p", { class: "quiet", role: "status" }, "Loading the generator… (the first one takes a few seconds)")));
   const detail = chosen.kind === "run" ? await oneRun(chosen.id) : null;
   const page = new Playground(chosen, generators, detail);
   await page.open(query.get("which") || "newest");
@@ -84,7 +85,7 @@ class Playground {
     fill(main,
       el("div", { class: "head" }, el("h1", {}, "Playground"),
         el("div", { class: "bar" },
-          labelled("Generator", choice(this.generators.map((one) => [one.id, one.name]), this.id, run)), this.whichControl),
+          labelled("Generator", choice(this.generators.map((one) => [one.id, one.kind === "pretrained" ? `${one.name} (pretrained)` : one.name]), this.id, run)), this.whichControl),
         el("p", { class: "quiet" }, this.about())),
       this.problem,
       el("div", { class: "play" },
@@ -186,7 +187,7 @@ class Playground {
   downloads() {
     const link = (form) => el("button", { type: "button", class: "plain small", onclick: () => this.save(`samples.${form}?seed=${this.seed}&num=${this.num}&${this.asked}${this.classQuery}`, `samples-seed${this.seed}.${form}`) }, form.toUpperCase());
     const walk = el("button", { type: "button", class: "plain small", onclick: () => this.save(`walk.gif?seed=${this.seed}&${this.asked}`, `walk-seed${this.seed}.gif`) }, "Walk as GIF");
-    return el("div", { class: "bar small" }, el("span", { class: "quiet" }, "Save"), link("png"), link("npz"), walk);
+    return el("div", { class: "bar small below" }, el("span", { class: "quiet" }, "Save"), link("png"), link("npz"), walk);
   }
 
   async save(path, name) {
@@ -214,7 +215,7 @@ class Playground {
     if (this.sliders.childElementCount !== shown + (dims > SLIDERS ? 1 : 0)) {
       this.ranges = Array.from({ length: shown }, (_, i) => {
         const range = el("input", { type: "range", min: String(-bound), max: String(bound), step: "0.01", "aria-label": `Latent value ${i + 1}` });
-        range.addEventListener("input", () => { this.stopWalk(); this.z[i] = Number(range.value); range.nextSibling.textContent = short(this.z[i], 2); this.painter.want([this.z]); });
+        range.addEventListener("input", () => { this.stopWalk(); this.z[i] = Number(range.value); range.nextSibling.textContent = this.z[i].toFixed(2); this.painter.want([this.z]); });
         range.addEventListener("dblclick", () => { this.z[i] = 0; this.drawSliders(); this.painter.want([this.z]); });
         return range;
       });
@@ -223,7 +224,7 @@ class Playground {
     }
     for (const [i, range] of this.ranges.entries()) {
       range.value = String(this.z[i]);
-      range.nextSibling.textContent = short(this.z[i], 2);
+      range.nextSibling.textContent = this.z[i].toFixed(2);
     }
   }
 

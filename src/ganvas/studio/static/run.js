@@ -216,7 +216,8 @@ class RunPage {
       }
     }
     const seen = new Map();
-    return [...series.values()].filter(({ points }) => points.size > 1).map(({ title, row, key, points }) => {
+    // of one or two numbers the table says as much
+    return [...series.values()].filter(({ points }) => points.size > 2).map(({ title, row, key, points }) => {
       const again = (seen.get(title) || 0) + 1;
       seen.set(title, again);
       const steps = [...points.keys()].sort((a, b) => a - b);

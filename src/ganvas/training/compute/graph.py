@@ -22,6 +22,7 @@ from ganvas.data.loader import Loader
 from ganvas.errors import RunError, UsageError
 from ganvas.schedules import Progress
 from ganvas.training.joint import Step
+from ganvas.training.labels import Fading
 from ganvas.training.state import State
 from ganvas.training.weighted import Weighted, weighted
 
@@ -36,6 +37,7 @@ class Steps:
     def __init__(self, run: Run, state: State, loader: Loader, step: Step) -> None:
         self._run, self._state, self._loader, self._step = run, state, loader, step
         self._penalty = weighted(run.penalty, state.device)
+        self._fading = Fading(run.model, (state.players.G, state.players.D))
         self._order = loader.indices(state.step)
         self._indices = torch.zeros(loader.batch_size, dtype=torch.int64, device=state.device)
         self._captured: Captured | None = None
@@ -48,6 +50,7 @@ class Steps:
             optimizer.follow(progress)
         if isinstance(self._penalty, Weighted):
             self._penalty.follow(progress)
+        self._fading.follow(progress)
         indices = next(self._order)
         if self._captured and len(indices) == len(self._indices):
             self._indices.copy_(indices)
