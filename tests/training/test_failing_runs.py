@@ -96,7 +96,7 @@ def test_fifty_steps_of_d_leave_g_nothing(loss: str, train_tiny: Train, tmp_path
     np.savez(tmp_path / "bright.npz", images=bright.astype(np.uint8))
     changes = {
         "data.path": str(tmp_path / "bright.npz"), "train.batch_size": 4, "output.log": "1 step",
-        "train.length": "5 epochs", "update.d_steps": 50, "update.first": "discriminator",
+        "train.length": "2000 images", "update.d_steps": 50, "update.first": "discriminator",
         "update.fakes": "fresh", "loss.name": loss, RATES[0]: 1e-5, RATES[1]: 0.02,
     }  # fmt: skip
     train_tiny(tmp_path / "run", **changes)

@@ -8,7 +8,6 @@ from dataclasses import dataclass, field, replace
 
 from torch import nn
 
-from ganvas.rundir import now
 from ganvas.training.progress import Reporter
 from ganvas.training.rollback import MOST, Back, way_back
 from ganvas.training.session import Session
@@ -105,7 +104,6 @@ class Watch:
             self.note = f"! {alarm.fault.replace('_', ' ')} at {place.images:,} images"
             self.session.folder.append_watchdog(
                 {
-                    "time": now(),
                     "step": place.step,
                     "images": place.images,
                     "fault": alarm.fault,

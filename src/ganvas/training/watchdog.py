@@ -45,7 +45,7 @@ REPEATED: Final = 0.5
 """Share of fakes that repeat another one, beyond what real images do."""
 WORSE: Final = 2.0
 """Times as far from real images as the best generator that are far worse."""
-FEW_IMAGES: Final = 100
+FEW_IMAGES: Final = 50
 """Training images that D soon knows by heart."""
 
 
