@@ -36,9 +36,7 @@ def at_rate(rate: float) -> dict[str, Any]:
 
 
 def test_a_good_run_has_no_such_file(tiny_run: Path) -> None:
-    assert not RunFolder(tiny_run).watchdog.exists() or {fault for fault, _ in seen(tiny_run)} == {
-        "data"
-    }  # of 64 images
+    assert not RunFolder(tiny_run).watchdog.exists()
 
 
 def test_a_learning_rate_of_one_runs_away(train_tiny: Train, tmp_path: Path) -> None:
@@ -47,7 +45,7 @@ def test_a_learning_rate_of_one_runs_away(train_tiny: Train, tmp_path: Path) -> 
     assert line["action"] == "warn" and line["step"] == 2 and line["images"] == 32
     assert line["seen"].startswith("weights run away: G's ")
     assert "a lower --learning-rate 0.1" in line["advice"]
-    assert line.keys() >= {"time", "change", "rollbacks"}
+    assert line.keys() >= {"message", "change", "rollbacks"}
 
 
 def test_values_that_are_not_finite_are_traced_to_net_layer_and_step(
@@ -200,7 +198,7 @@ def test_a_run_that_went_back_and_was_killed_ends_as_one_that_was_not(
     whole, cut = RunFolder(tmp_path / "whole"), RunFolder(tmp_path / "cut")
     weights = "generator/model.safetensors"
     assert (cut.path / weights).read_bytes() == (whole.path / weights).read_bytes()
-    assert seen(cut.path) == seen(whole.path)
+    assert cut.watchdog.read_bytes() == whole.watchdog.read_bytes()
 
 
 def test_it_goes_back_three_times_and_then_stops(train_tiny: Train, tmp_path: Path) -> None:
