@@ -34,7 +34,7 @@ def test_the_first_page_quotes_its_run() -> None:
     for text in (
         f"{found['metric']} {found['last']}",
         f"{found['metric']} {found['best']}",
-        f"real images have {found['real_images']}",
+        f"other real images have {found['real_images']}",
         found["verdict"],
     ):
         assert text in page
