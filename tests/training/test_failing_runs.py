@@ -157,8 +157,8 @@ def test_a_run_goes_back_and_on_with_lower_rates(cli: Any, tiny_run: Path) -> No
     found = lines_of(Path("run"), "diverged")
     assert [line["rollbacks"] for line in found] == list(range(len(found))) and len(found) in (1, 2)
     assert found[0]["change"] == (
-        "back to the beginning; from there G's learning rate is 0.1 of the recipe's and "
-        "D's learning rate is 0.1 of the recipe's (1 of 3)"
+        "back to the beginning; from there G's learning rate is 0.1 of what was set and "
+        "D's learning rate is 0.1 of what was set (1 of 3)"
     )
     assert f"warning: {found[0]['change']}" in said.out
     log = folder.read_log()

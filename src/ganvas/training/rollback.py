@@ -63,7 +63,7 @@ def way_back(run: Run, folder: RunFolder, alarm: Alarm, memory: Mapping[str, flo
         changes[f"rate/{net}"] = memory.get(f"rate/{net}", 1.0) * factor
     where = f"to the checkpoint at step {step:,}" if step else "to the beginning"
     rates = " and ".join(
-        f"{net}'s learning rate is {changes[f'rate/{net}']:g} of the recipe's"
+        f"{net}'s learning rate is {changes[f'rate/{net}']:g} of what was set"
         for net in FACTORS[alarm.fault]
     )
     fresh = ""
