@@ -366,10 +366,11 @@ class RunFolder:
         """
         if self.watchdog.is_file():
             lines = content_of(self.watchdog).split(b"\n")
-            kept = (
-                line for line in lines if line and not _is_after(as_object(line), step, rollbacks)
-            )
-            write_file(self.watchdog, _joined(kept))
+            kept = [of for of in lines if of and not _is_after(as_object(of), step, rollbacks)]
+            if kept:
+                write_file(self.watchdog, _joined(iter(kept)))
+            else:
+                self.watchdog.unlink()
 
 
 def _joined(lines: Iterator[bytes]) -> bytes:

@@ -46,9 +46,14 @@ class Watch:
             self.tell()
 
     def is_spoilt(self) -> bool:
-        """Whether a loss of the newest step is not finite; only where a look costs no waiting."""
+        """Whether a loss of the newest step is the first that is not finite.
+
+        Only where a look costs no waiting; elsewhere it is seen at the next line of the log.
+        """
         state = self.session.state
-        return state.device.type == "cpu" and bool(not_finite(state.latest))
+        if state.device.type != "cpu" or "not_finite" in state.memory:
+            return False
+        return bool(not_finite(state.latest))
 
     def line(self, line: Mapping[str, float], share: float) -> None:
         """Look at a line of the log, with the run as far as `share`."""
