@@ -28,7 +28,7 @@ def rows(tmp_path_factory: pytest.TempPathFactory) -> list[Any]:
         (25.0, 11.5, "near to real images: {} 25 is 2.2 times the 11.5 of real images"),
         (60.0, 11.5, "some way from real images: {} 60 is 5.2 times the 11.5 of real images"),
         (570.0, 11.5, "far from real images: {} 570 is 50 times the 11.5 of real images"),
-        (5700.0, 11.5, "far from real images: {} 5.7e+03 is 496 times the 11.5 of real images"),
+        (5700.0, 11.5, "far from real images: {} 5,700 is 496 times the 11.5 of real images"),
     ],
 )
 def test_of_a_distance(value: float, floor: float, said: str, rows: list[Any]) -> None:

@@ -46,9 +46,10 @@ def verdict(row: Row) -> str:
         name = row.metric if len(row.values) == 1 else f"{row.metric} {key}"
         if better[key] == "lower":
             word = next(word for limit, word in DISTANCES if ratio <= limit)
-            return f"{word}: {name} {value:.3g} is {_times(ratio)} the {floor:.3g} of real images"
+            real = _number(floor)
+            return f"{word}: {name} {_number(value)} is {_times(ratio)} the {real} of real images"
         word = next(word for limit, word in SHARES if ratio >= limit)
-        return f"{word}: {name} {value:.3g} where real images have {floor:.3g}"
+        return f"{word}: {name} {_number(value)} where real images have {_number(floor)}"
     return ""
 
 
@@ -64,6 +65,11 @@ def _of_kernel(row: Row) -> str:
     word = TOLD_APART if interval[0] > max(floor, 0.0) else NOT_TOLD_APART
     between = f"{interval[0]:.3g} to {interval[1]:.3g}"
     return f"{word}: {row.metric} {value:.3g} ({between}), real images {floor:.3g}"
+
+
+def _number(value: float) -> str:
+    """Three digits, or as many as a larger number has before the point."""
+    return f"{value:,.0f}" if value >= 1000 else f"{value:.3g}"
 
 
 def _times(ratio: float) -> str:

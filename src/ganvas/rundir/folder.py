@@ -135,8 +135,6 @@ class RunFolder:
             UsageError: there is a run in it already.
             RunError: it cannot be written.
         """
-        from ganvas import config  # here, since readers of run folders can do without it
-
         if self.config.exists():
             raise UsageError(
                 f"--outdir: '{self.path}' holds a run already; go on with it "
@@ -147,7 +145,13 @@ class RunFolder:
             (self.path / "samples").mkdir(exist_ok=True)
         self.write_environment(environment)
         write_file(self.log, b"")
-        write_file(self.config, config.save(run).encode())  # last: it marks the folder as a run
+        self.rewrite_config(run)  # last: it marks the folder as a run
+
+    def rewrite_config(self, run: Run) -> None:
+        """Write the run's settings; RunError if that is not possible."""
+        from ganvas import config  # here, since readers of run folders can do without it
+
+        write_file(self.config, config.save(run).encode())
 
     @contextmanager
     def locked(self) -> Iterator[RunFolder]:

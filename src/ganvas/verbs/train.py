@@ -11,6 +11,7 @@ from ganvas.errors import UsageError, printable
 from ganvas.files import is_utf8
 from ganvas.verbs import completion
 from ganvas.verbs.imports import Imports, import_given, with_components
+from ganvas.verbs.lengthening import lengthened, said
 from ganvas.verbs.signatures import DataRoot, verb
 
 if TYPE_CHECKING:
@@ -112,7 +113,10 @@ class Options(TypedDict, total=False):
     ]
     imports: Imports
     resume: Annotated[
-        Path | str | None, Option(help="Go on with a run folder, or from one of its checkpoints.")
+        Path | str | None,
+        Option(
+            help="Go on with a run folder, or from one of its checkpoints; with a length, so long."
+        ),
     ]
 
 
@@ -156,7 +160,7 @@ def train(
     resume = options.get("resume")
     if resume is not None:
         folder, checkpoint = _resumable(Path(resume))
-        run = _resumed(run, folder, outdir)
+        run = _resumed(run, folder, checkpoint, outdir)
 
     from rich.console import Console
 
@@ -178,6 +182,10 @@ def train(
         with RunFolder(Path(outdir)).locked() if outdir else claim(run.recipe) as folder:
             return fit(run, folder, reporter, root, data=data)
     with folder.locked():
+        begun = config.load(folder.config)
+        if begun.train.length != run.train.length:
+            folder.rewrite_config(run)
+            reporter.say(said(begun, run))
         return fit(run, folder, reporter, root, resume=True, checkpoint=checkpoint)
 
 
@@ -295,7 +303,7 @@ def dry_run(
     root = Path(data_root) if data_root else None
     run = resolve(recipe, data_root=root, **options)
     if (resume := options.get("resume")) is not None:
-        run = _resumed(run, _resumable(Path(resume))[0], outdir)
+        run = _resumed(run, *_resumable(Path(resume)), outdir)
         outdir = None
     return run, check(run, root, Path(outdir) if outdir else None)
 
@@ -362,10 +370,10 @@ def _resumable(what: Path) -> tuple["RunFolder", Path | None]:
     return folder, what if is_checkpoint else None
 
 
-def _resumed(run: "Run", folder: "RunFolder", outdir: str | Path | None) -> "Run":
-    """The run that goes on: in its own folder, with its own settings."""
-    from dataclasses import replace
-
+def _resumed(
+    run: "Run", folder: "RunFolder", checkpoint: Path | None, outdir: str | Path | None
+) -> "Run":
+    """The run that goes on: in its own folder, with its own settings, but maybe for longer."""
     from ganvas import config
     from ganvas.training.plan import as_begun
 
@@ -376,9 +384,12 @@ def _resumed(run: "Run", folder: "RunFolder", outdir: str | Path | None) -> "Run
     begun = config.load(folder.config)
     run = as_begun(run, begun)
     begun = replace(begun, train=replace(begun.train, on_failure=run.train.on_failure))
-    if changes := config.diff(begun, run):
+    alike = replace(run, train=replace(run.train, length=begun.train.length))
+    if changes := config.diff(begun, alike):
         raise UsageError(
             f"--resume: the settings are not those of '{folder.path}': {'; '.join(changes)}; "
             "resume without them, or start a new run"
         )
+    if begun.train.length != run.train.length:
+        return lengthened(begun, run, folder, checkpoint)
     return run
