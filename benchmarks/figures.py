@@ -66,9 +66,9 @@ def compare(folder: Path) -> dict[str, Any]:
                 outdir=folder / "runs" / f"digits-{loss}-{seed}",
                 progress=False,
             )
-    page = folder / "compare.html"
-    found = ganvas.compare(folder / "runs", html=page)
-    picture(page, IMAGES / "compare.png")
+    with contextlib.chdir(folder):  # so that runs are called as they are there
+        found = ganvas.compare("runs", html="compare.html")
+    picture(folder / "compare.html", IMAGES / "compare.png")
     distances = {column.metric for column in found.columns if column.family == "fd"}
     return {"headline": found.headline, "distances": sorted(distances)}
 
