@@ -24,6 +24,8 @@ PAGES = {
     path.relative_to(ROOT).as_posix(): " ".join(path.read_text(encoding="utf-8").split())
     for path in [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 }
+MEASURED = ("docs/gallery.md", "docs/modern.md", "docs/systems/")
+"""Pages whose figures come from benchmarks of their own."""
 ROWS = (ROOT / "docs/quickstart.md").read_text(encoding="utf-8").splitlines()
 DISTANCE = re.compile(r"\b[fk]d\d+k? \(?\d[\d.,]*\d")
 """A distance that a page quotes: fd299 70.78."""
@@ -46,7 +48,7 @@ def test_the_page_on_comparing_quotes_its_runs() -> None:
     assert FIGURES["compare"]["distances"] == ["fd200"]  # one column for the distance
 
 
-@pytest.mark.parametrize("page", PAGES)
+@pytest.mark.parametrize("page", [page for page in PAGES if not page.startswith(MEASURED)])
 def test_no_page_quotes_a_distance_of_no_run(page: str) -> None:
     known = json.dumps(FIGURES, ensure_ascii=False)
     metric = FIGURES["quickstart"]["metric"]
@@ -89,7 +91,7 @@ def test_a_run_gives_the_figures_of_the_first_page(tmp_path: Path) -> None:
 def test_a_recipe_takes_the_sizes_that_the_page_says(
     recipe: str, sides: str, taken: list[Any], refused: list[Any]
 ) -> None:
-    row = next(row for row in ROWS if f"`{recipe}`" in row)
+    row = next(row for row in ROWS if row.startswith("|") and f"`{recipe}`" in row)
     assert row.endswith(f"| {sides} |")
     run = config.build(config.read_recipe(recipe).tables)
     for shape in taken + refused:
