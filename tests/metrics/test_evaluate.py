@@ -297,7 +297,7 @@ def test_a_run_keeps_its_rows(
     memorisation = measured[-1]  # nothing was held out of so few
     assert memorisation.values.keys() == memorisation.floor.keys() == {"copied"}
     assert memorisation.picture == str(run / "memorisation.png")
-    assert measured[0].extractor == "random" and "no labels" in measured[0].note
+    assert measured[0].extractor == "learned" and "no labels" in measured[0].note
     assert measured[0].split == "train, one half" and measured[0].metric == "fd32"
     reasons = {row.metric: row.reason for row in found if row.reason}
     assert reasons.keys() == {"classes32"}

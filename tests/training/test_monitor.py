@@ -447,7 +447,7 @@ def test_weights_that_are_not_finite_are_not_measured(
         (["--evaluate", "fd", "--every", "epoch"], ["evaluate.every: found 'epoch'", "1 epoch"]),
         (["--evaluate", "none", "--every", "1epoch"], ["--every: found '1epoch'", "--evaluate"]),
         (["--every", "1epoch"], ["--every: found '1epoch'", "--evaluate"]),
-        (["--evaluate", "classes"], ["classes: a classifier is needed", "features=classifier"]),
+        (["--evaluate", "classes"], ["classes: a classifier is needed", "have no labels"]),
         (["--evaluate", "parzen"], ["evaluate.metrics: parzen: it is defined on test images"]),
         (["--evaluate", "prdc3"], ["evaluate.metrics: prdc3:", "at least 6"]),
         (["--evaluate", "fd", "--set", "evaluate.best=kd"], ["evaluate.best: found 'kd'", "fd"]),

@@ -17,7 +17,7 @@ from ganvas import config
 from ganvas.config import Evaluate
 from ganvas.data.prepare import load_images
 from ganvas.errors import UsageError
-from ganvas.metrics.extractors import classifier_net
+from ganvas.metrics.extractors import countdown, taught
 from ganvas.metrics.frechet import FrechetDistance
 from ganvas.metrics.kernel import KernelDistance
 from ganvas.rundir import RunFolder
@@ -119,30 +119,29 @@ def test_of_twenty_pictures_none_is_the_best(cli: Any, tmp_path: Path) -> None:
     assert cli("train", "--resume", "run").code == 0
 
 
-def plan_of(settings: dict[str, Any]) -> Plan:
+def plan_of(settings: dict[str, Any], **options: Any) -> Plan:
     tables = config.override(config.read_recipe("cs231n-vanilla").tables, list(settings.items()))
     del tables["preprocess"]
     run = config.build(tables)
-    return make_plan(run, load_images(run.data, run.preprocess), None)
+    return make_plan(run, load_images(run.data, run.preprocess), None, **options)
 
 
-def test_what_is_lowered_or_looked_at_by_a_random_net_is_said(
+def test_what_is_lowered_and_what_images_are_looked_at_with_is_said(
     tiny_settings: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A classifier is trained on labelled images only where that is asked for."""
-    monkeypatch.setattr(classifier_net, "fit", None)
+    """Labelled images are looked at with a classifier, which is trained first."""
+    monkeypatch.setattr(taught, "SHOWN", 200)
     images = np.random.default_rng(0).integers(0, 256, (80, 8, 8), dtype=np.uint8)
     np.savez(tmp_path / "labelled.npz", images=images, labels=np.arange(80) % 2)
     labelled = tiny_settings | {"data.path": str(tmp_path / "labelled.npz")}
     plan = plan_of(labelled | {"evaluate.metrics": "fd9000,prdc10", "evaluate.every": "2 epochs"})
     for part in (
         "evaluates fd40, prdc10, kd40 every 2 epochs, against npz",
-        "features: random: no classifier comes with these images",
+        "features: classifier: trained here on 40 training images, right on ",
+        " % of 40 others",
         "fd9000 is fd40 here",
     ):
         assert part in plan.about
-    with pytest.raises(TypeError):
-        plan_of(labelled | {"evaluate.metrics": "fd", "evaluate.features": "classifier"})
 
 
 def test_the_flags_are_settings(cli: Any, tmp_path: Path) -> None:
@@ -262,3 +261,61 @@ def test_real_images_are_looked_at_once(
     changes = {"evaluate.metrics": "fd20", "evaluate.every": "3 steps"}
     train_tiny(tmp_path / "run", **changes)
     assert len(RunFolder(tmp_path / "run").read_metrics()) == 4 and len(calls) == 1
+
+
+@pytest.fixture
+def labelled(tmp_path: Path) -> Path:
+    """80 images of 8x8 of two kinds."""
+    images = np.random.default_rng(0).integers(0, 80, (80, 8, 8), dtype=np.uint8)
+    images[::2] += 170
+    np.savez(tmp_path / "labelled.npz", images=images, labels=np.arange(80) % 2)
+    return tmp_path / "labelled.npz"
+
+
+def test_one_name_is_one_number_on_the_way_and_afterwards(
+    labelled: Path, train_tiny: Train, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(taught, "SHOWN", 200)
+    changes = {"data.path": str(labelled), "evaluate.metrics": ["fd20"]}
+    (found,) = train_tiny(tmp_path / "run", **changes).last
+    (row,) = ganvas.evaluate(tmp_path / "run", metrics="fd", num=20, split="train")
+    assert row == found and row.extractor == "classifier" and row.extractor_accuracy
+
+
+def test_a_runs_features_are_those_that_it_is_evaluated_in(
+    labelled: Path, train_tiny: Train, tmp_path: Path
+) -> None:
+    changes = {
+        "data.path": str(labelled),
+        "evaluate.metrics": "fd20",
+        "evaluate.features": "random",
+    }
+    (found,) = train_tiny(tmp_path / "run", **changes).last
+    options: dict[str, Any] = {"metrics": "fd", "num": 20, "split": "train"}
+    (row,) = ganvas.evaluate(tmp_path / "run", **options)
+    assert row == found and row.extractor == "random"
+    (other,) = ganvas.evaluate(tmp_path / "run", **options, features="pixels")
+    assert other.extractor == "pixels"
+
+
+def test_a_net_is_trained_aloud_but_not_to_tell_whether_it_can_be(
+    labelled: Path, tiny_settings: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(taught, "SHOWN", 240)
+    monkeypatch.setattr(taught, "PASSES", 59)  # a net of its own in the cache
+    monkeypatch.setattr(countdown, "PATIENCE", 0.0)
+    settings = tiny_settings | {"data.path": str(labelled), "evaluate.metrics": "fd20"}
+    lines: list[str] = []
+    assert plan_of(settings, say=lines.append, learn=False).tasks == () and not lines
+    plan = plan_of(settings, say=lines.append)
+    assert plan.tasks[0].reference.extractor.name == "classifier"
+    assert lines[0].startswith("a small net for the features learns from 40 of 240 images · ")
+
+
+def test_a_metric_that_needs_a_classifier_is_refused_before_a_net_learns(
+    tiny_settings: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(taught, "lesson", None)
+    for learn in (True, False):
+        with pytest.raises(UsageError, match="classes: a classifier is needed, and .* no labels"):
+            plan_of(tiny_settings | {"evaluate.metrics": "classes"}, learn=learn)

@@ -215,8 +215,9 @@ class Evaluate:
     the first metric."""
 
     features: str = "auto"
-    """What images are compared in: classifier, random or pixels; auto: a classifier that comes with
-    the package, otherwise random."""
+    """What images are compared in: classifier, learned, random, pixels or inception; auto: a
+    classifier where there are labels, otherwise a net that learns without. A net that does not come
+    with the package is trained on the images first, in some 15 seconds, and kept."""
 
 
 Action = Literal["stop", "rollback", "warn"]

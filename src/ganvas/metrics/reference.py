@@ -21,6 +21,7 @@ from ganvas.errors import NoSplit, UsageError
 from ganvas.metrics import cache
 from ganvas.metrics.extractors.extractor import Extractor
 from ganvas.metrics.extractors.pixels import pixels
+from ganvas.metrics.extractors.spared import spared
 from ganvas.metrics.forms import SIDE, Extracted, extracted, pixel_rows, real_views, views
 from ganvas.metrics.forms import uses_extractor as uses
 from ganvas.metrics.metric import Measured, Metric, Views
@@ -97,15 +98,54 @@ class Reference:
 
     @cached_property
     def _drawn(self) -> tuple[ImageSet, ImageSet]:
-        """Reference images, and those of the other split, or half, that stand in for fakes."""
+        """Reference images, and others that stand in for fakes."""
         train, test, num = self.train, self.test, self.num
         if test is None:
-            rows = self._order(len(train), "halves")
-            half = len(rows) // 2
-            return some(train, rows[:half][:num]), some(train, rows[half:][:num])
-        one, two = (test, train) if self.split == "test" else (train, test)
-        rows, other_rows = self._order(len(one), "reference"), self._order(len(two), "floor")
-        return some(one, rows[:num]), some(two, other_rows[:num])
+            fresh = spared(len(train), has_test=False)
+            rows, others = np.flatnonzero(~fresh), np.flatnonzero(fresh)
+            return (
+                some(train, rows[self._order(len(rows), "halves")[:num]]),
+                some(train, others[self._order(len(others), "floor")[:num]]),
+            )
+        of = test if self.split == "test" else train
+        rows = self._order(len(of), "reference")
+        return some(of, rows[:num]), self._stand_in(rows[num:])
+
+    def _stand_in(self, left: NDArray[np.int64]) -> ImageSet:
+        """Images of the other split, or those `left` of the test images.
+
+        They come from where the extractor's net has not seen them, if there are enough of them.
+        """
+        train, test, num = self.train, self.test, self.num
+        assert test is not None
+        if self.split == "train":
+            return some(test, self._order(len(test), "floor")[:num])
+        rows = np.arange(len(train))
+        if self.extractor.learnt == "train":
+            fresh = np.flatnonzero(spared(len(train), has_test=True))
+            if self.extractor.spares and len(fresh) >= num:
+                rows = fresh
+            elif len(left) >= num:
+                return some(test, left[:num])
+        return some(train, rows[self._order(len(rows), "floor")[:num]])
+
+    def _seen(self, metric: Metric) -> str:
+        """Which of the images drawn the extractor's net was trained on, in words."""
+        if not uses(metric.needs):
+            return ""
+        learnt, spares, num = self.extractor.learnt, self.extractor.spares, self.num
+        if self.test is None:
+            reference, floor = learnt == "train", learnt == "train" and not spares
+        elif self.split == "train":
+            reference, floor = learnt == "train", learnt == "test"
+        else:
+            fresh = int(spared(len(self.train), has_test=True).sum()) if spares else 0
+            enough = max(fresh, len(self.test) - num) >= num
+            reference, floor = learnt == "test", learnt == "train" and not enough
+        if metric.floor == "reference":
+            floor = reference
+        seen = [word for word, is_seen in (("reference", reference), ("floor", floor)) if is_seen]
+        return f"its net was trained on the images of the {' and the '.join(seen)}" if seen else ""
 
     def _order(self, num: int, purpose: str) -> NDArray[np.int64]:
         return order(num, self.seed, purpose)
@@ -241,7 +281,7 @@ class Reference:
             extractor=extractor.name,
             extractor_sha256=extractor.sha256,
             extractor_accuracy=extractor.accuracy,
-            note=extractor.note,
+            note="; ".join(filter(None, (extractor.note, self._seen(metric)))),
             resize=self._resizing(metric),
             seed=self.seed,
             num_train=len(self.trained_on),

@@ -364,17 +364,13 @@ class RunFolder:
         return remarks
 
     def rewind_watchdog(self, step: int, rollbacks: int) -> None:
-        """Drop what the watchdog saw after `step` of a run that went back so many times till there.
-
-        What it saw before the run went back, of steps that were taken and given up, stays.
-        """
-        if self.watchdog.is_file():
-            lines = content_of(self.watchdog).split(b"\n")
-            kept = [of for of in lines if of and not _is_after(as_object(of), step, rollbacks)]
-            if kept:
-                write_file(self.watchdog, _joined(iter(kept)))
-            else:
-                self.watchdog.unlink()
+        """Drop what was seen after `step` by a run that had gone back so often till there."""
+        lines = content_of(self.watchdog).split(b"\n")
+        kept = [of for of in lines if of and not _is_after(as_object(of), step, rollbacks)]
+        if kept:
+            write_file(self.watchdog, _joined(iter(kept)))
+        else:
+            self.watchdog.unlink(missing_ok=True)
 
 
 def _joined(lines: Iterator[bytes]) -> bytes:

@@ -28,7 +28,8 @@ class Hub:
     """Looks for changes while anybody listens, and tells them what changed."""
 
     def __init__(self, library: Library) -> None:
-        self._library = library
+        self.library = library
+        self._closed = False
         self._listeners: set[asyncio.Event] = set()
         self._watching: asyncio.Task[None] | None = None
 
@@ -40,26 +41,34 @@ class Hub:
         """
         if len(self._listeners) >= MOST:
             raise Full
-        news = asyncio.Event()
-        self._listeners.add(news)
-        if self._watching is None or self._watching.done():
-            self._watching = asyncio.create_task(self._watch())
-        return self._told(news)
+        return self._told()
 
-    async def _told(self, news: asyncio.Event) -> AsyncIterator[str]:
-        seen = self._library.version
+    def close(self) -> None:
+        """End all streams: the server is about to stop."""
+        self._closed = True
+        for news in list(self._listeners):
+            news.set()
+
+    async def _told(self) -> AsyncIterator[str]:
+        news = asyncio.Event()
+        seen = self.library.version
+        self._listeners.add(news)  # here, for a stream that is never begun is never ended
         try:
+            if self._watching is None or self._watching.done():
+                self._watching = asyncio.create_task(self._watch())
             yield f"retry: 2000\nevent: hello\ndata: {seen}\n\n"
-            while True:
+            while not self._closed:
                 try:
                     async with asyncio.timeout(ALIVE):
                         await news.wait()
                 except TimeoutError:
                     yield ": all is well\n\n"
                     continue
+                if self._closed:
+                    return
                 news.clear()
-                version = self._library.version
-                changed, gone = self._library.changed(seen)
+                version = self.library.version
+                changed, gone = self.library.changed(seen)
                 seen = version
                 data = finite({"changed": [entry.summary for entry in changed], "gone": gone})
                 yield f"event: runs\ndata: {json.dumps(data)}\n\n"
@@ -67,11 +76,11 @@ class Hub:
             self._listeners.discard(news)
 
     async def _watch(self) -> None:
-        known = self._library.version
-        while self._listeners:
-            await run_in_threadpool(self._library.refresh)
-            if self._library.version != known:
-                known = self._library.version
+        known = self.library.version
+        while self._listeners and not self._closed:
+            await run_in_threadpool(self.library.refresh)
+            if self.library.version != known:
+                known = self.library.version
                 for news in self._listeners:
                     news.set()
             await asyncio.sleep(EVERY)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -15,7 +16,8 @@ from ganvas.config import Evaluate, Run
 from ganvas.data.holdout import settled
 from ganvas.errors import RunError, UsageError
 from ganvas.metrics.extractors import choice
-from ganvas.metrics.extractors.extractor import CPU, Extractor
+from ganvas.metrics.extractors.countdown import LEARNING, told
+from ganvas.metrics.extractors.extractor import CPU, Extractor, Watch, unwatched
 from ganvas.metrics.forms import uses_extractor
 from ganvas.metrics.inputs import Better
 from ganvas.metrics.metric import Measured, Metric
@@ -33,7 +35,7 @@ COUNTS: Final = (2_000, 1_000, 500, 200)
 """Images of a metric that is asked for without a number: as many as the run is long enough for."""
 LEAST: Final = 30
 """Images below which no number decides between two generators: with 20 a distance puts two of them
-in the wrong order in one case of three (docs/metrics.md, few images)."""
+in the wrong order in one case of three (docs/metrics/fd.md)."""
 FRECHET, IN_PLACE = "fd", "kd"
 """The second one decides where there are too few images for the first."""
 SHOWN: Final = 100
@@ -124,10 +126,19 @@ def as_begun(run: Run, begun: Run) -> Run:
     return replace(run, data=data, evaluate=replace(run.evaluate, metrics=tuple(metrics)))
 
 
-def make_plan(run: Run, data: ImageSet, root: Path | None, device: torch.device = CPU) -> Plan:
+def make_plan(
+    run: Run,
+    data: ImageSet,
+    root: Path | None,
+    device: torch.device = CPU,
+    say: Callable[[str], None] = lambda text: None,
+    learn: bool = True,
+) -> Plan:
     """Load the test images and the extractor, and prepare the real images.
 
-    `data` are the images that the run trains on, `device` is where images pass the extractor.
+    `data` are the images that the run trains on, `device` is where images pass the extractor;
+    `say` is given lines while its net is trained. Without `learn` none is, and the plan is only
+    good for telling whether there can be one.
 
     Raises:
         UsageError: the settings are wrong, or something that they ask for cannot be measured.
@@ -138,7 +149,8 @@ def make_plan(run: Run, data: ImageSet, root: Path | None, device: torch.device 
     began = time.perf_counter()
     try:
         with torch.random.fork_rng(devices=[]):
-            plan = _planned(run, data, root, device)
+            watch = partial(told, doing=LEARNING, say=say)
+            plan = _planned(run, data, root, device, watch if learn else None)
     except (UsageError, RunError) as error:
         if run.evaluate != Evaluate():
             raise
@@ -146,7 +158,9 @@ def make_plan(run: Run, data: ImageSet, root: Path | None, device: torch.device 
     return replace(plan, seconds=time.perf_counter() - began)
 
 
-def _planned(run: Run, data: ImageSet, root: Path | None, device: torch.device) -> Plan:
+def _planned(
+    run: Run, data: ImageSet, root: Path | None, device: torch.device, watch: Watch | None
+) -> Plan:
     train, test = splits(run.data, run.preprocess, root, train=data)
     if test is not None and test.shape != train.shape:
         raise UsageError(
@@ -154,8 +168,15 @@ def _planned(run: Run, data: ImageSet, root: Path | None, device: torch.device) 
             f"{train.shape}; --image-size makes them alike"
         )
     split: Split = "test" if test is not None else "train"
+    features = run.evaluate.features
+    if features == choice.AUTO:
+        _check_classifier(run, train)
+    if watch is None and choice.learns(features, run.data, train):
+        if choice.best(run.data, train)[0] == "classifier":
+            return Plan(run)
+        features = "random"  # they fail where those that are learnt do
     extractor = choice.choose(
-        run.evaluate.features, run.data, train, test, root, device=device, quickly=True
+        features, run.data, train, test, root, device=device, watch=watch or unwatched
     )
     usual, available = usual_count(run, len(data)), most(train, test)
     labelled = len(classes_told(run.model, data)[0]) > 0
@@ -174,8 +195,7 @@ def _planned(run: Run, data: ImageSet, root: Path | None, device: torch.device) 
         try:
             task, comparing = _task(metric, references[num], labelled=labelled)
         except UsageError as error:
-            hint = "; evaluate.features=classifier trains one" if item.metric == "classes" else ""
-            raise UsageError(f"evaluate.metrics: {text}: {error}{hint}") from None
+            raise UsageError(f"evaluate.metrics: {text}: {error}") from None
         tasks[task.blank.metric] = task
         cost += comparing
         resolved.append(text if item.num else str(replace(item, num=num)))
@@ -191,6 +211,15 @@ def _planned(run: Run, data: ImageSet, root: Path | None, device: torch.device) 
         _about(run, list(tasks.values()), [*remarks, *filter(None, [reason])]),
         cost=cost,
     )
+
+
+def _check_classifier(run: Run, train: ImageSet) -> None:
+    """UsageError if a metric needs a classifier and there will be none: before a net learns."""
+    name, why = choice.best(run.data, train)
+    for text in run.evaluate.metrics:
+        metric = METRICS.get(spec(text, run.evaluate.features, "evaluate.metrics").metric)
+        if name != "classifier" and "probabilities" in metric.needs:
+            raise UsageError(f"evaluate.metrics: {text}: a classifier is needed, and {why}")
 
 
 def _task(metric: Metric, reference: Reference, *, labelled: bool) -> tuple[Task, float]:

@@ -107,7 +107,7 @@ def open_session(
     classes, about_classes = classes_told(run.model, data)
     state = new_state(run, data.shape, device, len(classes))
     check_last_batch(run, lengths, (state.players.G, state.players.D))
-    plan = make_plan(run, data, data_root, device)
+    plan = make_plan(run, data, data_root, device, reporter.say)
     run = plan.run
     about_data = {"images": len(data), "shape": data.shape, "sha256": fingerprint(data.images)}
     if data.held_out:

@@ -57,14 +57,14 @@ def _data(run: "Run", root: Path | None) -> "tuple[int, Shape, int]":
 
 
 def _check_evaluation(run: "Run", root: Path | None) -> None:
-    """Whether what is to be measured can be; but a classifier that would be trained is not."""
+    """Whether what is to be measured can be; but a net that would be trained first is not."""
     from ganvas.config import Evaluate
     from ganvas.data.prepare import load_images
     from ganvas.training.plan import make_plan
 
     asked = run.evaluate.metrics and run.evaluate != Evaluate()
-    if asked and run.evaluate.features != "classifier" and not list(_missing(run, root)):
-        make_plan(run, load_images(run.data, run.preprocess, "train", root), root)
+    if asked and not list(_missing(run, root)):
+        make_plan(run, load_images(run.data, run.preprocess, "train", root), root, learn=False)
 
 
 def _check_outdir(outdir: Path) -> None:
