@@ -107,6 +107,16 @@ def test_a_frechet_distance_decides_of_more_images_than_features() -> None:
     assert [of.criterion and of.criterion.metric for of in plan.values()] == ["kd128", "fd129"]
 
 
+def test_what_evaluate_measures_is_measured_on_the_way_too() -> None:
+    """A trial on a few images would refuse both."""
+    tables = config.read_recipe("quickstart").tables
+    changes = [("evaluate.metrics", "parzen200,classes200")]
+    run = config.build(config.override(tables, changes))
+    plan = make_plan(run, load_images(run.data, run.preprocess), None)
+    assert [task.blank.metric for task in plan.tasks] == ["parzen200", "classes200"]
+    assert plan.criterion and all(task.blank.floor for task in plan.tasks)
+
+
 def test_of_twenty_pictures_none_is_the_best(cli: Any, tmp_path: Path) -> None:
     """They are trained on and measured; what the numbers cannot tell is not told."""
     images = np.random.default_rng(0).integers(0, 256, (20, 8, 8), dtype=np.uint8)
