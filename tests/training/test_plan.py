@@ -64,6 +64,8 @@ def test_better_has_a_direction(better: Any, values: list[float], order: list[in
         ("prdc30,kd30", "", ("prdc30", "precision", "higher")),
         ("prdc30,kd30", "kd", ("kd30", "distance", "lower")),
         ("fd30,prdc30", "prdc.coverage", ("prdc30", "coverage", "higher")),
+        ("kd30,kernel31", "kernel.distance", ("kd30", "distance", "lower")),
+        ("kd30,kernel31", "kd31.distance", ("kd31", "distance", "lower")),
         ("1nn30", "", ("1nn30", "accuracy", "half")),
         ("kd", "", ("kd32", "distance", "lower")),
         ("fd500,fd9000", "", ("kd32", "distance", "lower")),  # of 32 images in 128 features

@@ -92,8 +92,11 @@ def fit(
     checkpoint: Path | None = None,
     hooks: Hooks | None = None,
     data: ImageSet | None = None,
+    begin_with: str | Path | None = None,
 ) -> Trained:
     """Train `run` in `folder`, on `data` if its images have been loaded already.
+
+    With `begin_with` a new run has the weights of that run, or saved generator, where they fit.
 
     With `resume` go on with the run in there: from `checkpoint`, or from its newest one, or from
     the start if it was stopped before the first.
@@ -109,14 +112,14 @@ def fit(
     with tuned_process(device), own_randomness(device):
         try:
             opened = partial(open_session, run, folder, reporter, device, data_root)
-            session, used = opened(resume, checkpoint, data), None
+            session, used = opened(resume, checkpoint, data, begin_with), None
             while True:
                 ending, used = _ending(session, hooks, begun, used)
                 came_to = _sitting(session, ending, reporter, hooks)
                 if isinstance(came_to, Trained):
                     return came_to
                 go_back(folder, came_to.step, session.lengths.images_at(came_to.step))
-                session = opened(True, None, session.data, came_to.changes)
+                session = opened(True, None, session.data, changes=came_to.changes)
         except BaseException as error:
             failure = _in_words(run, error)
             folder.fail(" ".join(str(failure).split()) or "interrupted a second time")

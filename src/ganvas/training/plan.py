@@ -26,7 +26,7 @@ from ganvas.metrics.rows import Row
 from ganvas.metrics.spec import Spec, spec, specs
 from ganvas.pixels import ImageSet, Pixels
 from ganvas.protocols import Split
-from ganvas.registry import METRICS, closest
+from ganvas.registry import METRICS, closest, metric_named
 from ganvas.training.labels import classes_told
 
 SHARE: Final = 0.05
@@ -95,7 +95,7 @@ def asked(settings: Evaluate) -> list[Spec]:
     found = specs(settings.metrics, settings.features, "evaluate.metrics")
     best = settings.best.partition(".")[0]
     names = [item.metric for item in found]
-    if best and found and best not in names:
+    if best and found and spec(best, settings.features, "evaluate.best").metric not in names:
         raise UsageError(
             f"evaluate.best: found '{settings.best}', which is not measured; {closest(best, names)}"
         )
@@ -264,11 +264,13 @@ def _completed(settings: Evaluate, usual: int, available: int, dims: int) -> lis
 
 def _criterion(tasks: Sequence[Task], best: str, dims: int) -> tuple[Criterion | None, str]:
     """The value named, or the first one that can decide; and what is to be said of that."""
-    name, _, key = best.partition(".")
-    named = [task for task in tasks if name in ("", METRICS.name_of(task.metric))]
-    reasons = [_too_few(METRICS.name_of(of.metric), of.blank.num_fake, dims) for of in named]
-    able = [of for of, reason in zip(named, reasons, strict=True) if not reason]
-    task = (able or named)[0]
+    named, _, key = best.partition(".")
+    name = metric_named(named) if named else ""
+    fitting = [task for task in tasks if name in ("", METRICS.name_of(task.metric))]
+    fitting = [task for task in fitting if task.blank.metric == named] or fitting
+    reasons = [_too_few(METRICS.name_of(of.metric), of.blank.num_fake, dims) for of in fitting]
+    able = [of for of, reason in zip(fitting, reasons, strict=True) if not reason]
+    task = (able or fitting)[0]
     values = task.blank.floor or task.metric.better
     better = {value: way for value, way in task.metric.better.items() if value in values}
     if key and key not in better:
