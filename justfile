@@ -40,5 +40,7 @@ smoke:
     ganvas sample "$folder/run" --grid "$folder/grid.png" --walk "$folder/walk.gif"
     ganvas evaluate "$folder/run" --metrics fd,prdc
     ganvas compare "$folder" --html "$folder/compare.html"
+    ganvas sample cs231n-dcgan --grid "$folder/pretrained.png"
+    ganvas export "$folder/run" --to hub --output "$folder/hub"
     ganvas data inspect digits --sheet "$folder/digits.png"
     ls "$folder"

@@ -122,6 +122,7 @@ def main() -> None:
         "training": {
             **training.as_json(),
             "num_train": len(train),
+            "split": "test" if given.name == "emnist-letters" else "train",  # the published one
             "train_sha256": fingerprint(train.images),
             "epochs": epochs,
             "seed": given.seed,

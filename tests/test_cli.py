@@ -387,12 +387,12 @@ def test_training_prints_how_it_goes(cli: Cli, tiny_run: Path) -> None:
 
 
 def test_json_of_a_run_is_alone_on_standard_output(cli: Cli, tiny_run: Path) -> None:
-    result = cli("train", tiny_run / "config.toml", "--json", "--evaluate", "fd20")
+    result = cli("train", tiny_run / "config.toml", "--json", "--evaluate", "kd32")
     assert result.code == 0
     found = json.loads(result.out)
     assert (found["folder"], found["steps"], found["images"]) == ("runs/tiny-001", 12, 192)
     assert found["finished"] and found["seconds"] > 0
-    assert [row["metric"] for row in found["last"]] == ["fd20"]
+    assert [row["metric"] for row in found["last"]] == ["kd32"]
     assert found["best"][0]["values"]["distance"] <= found["last"][0]["values"]["distance"]
     assert "epoch 3.0 · step 12 of 12" in result.err  # progress
 
@@ -552,6 +552,18 @@ def test_every_component_can_be_shown(name: str, cli: Cli) -> None:
     assert found["name"] == name and found["about"]
     assert all(row["about"] for row in found["settings"])
     assert cli("show", name).out.startswith(f"{name} (")
+
+
+@pytest.mark.parametrize("name", ["frechet", "fd10k", "fd299", "fid50k", "metric.kernel2k"])
+def test_show_knows_a_metric_by_all_its_names(name: str, cli: Cli) -> None:
+    own = "kd" if "kernel" in name else "fd"
+    assert cli("show", name).out == cli("show", own).out
+
+
+def test_list_says_what_metrics_are_called_besides(cli: Cli) -> None:
+    found = json.loads(cli("list", "metrics", "--json").out)["metrics"]
+    assert found["fd"].endswith(" Also: frechet, fid in Inception's features.")
+    assert "Also" not in found["parzen"]
 
 
 def test_show_of_a_file_of_ones_own(cli: Cli, tiny_run: Path) -> None:

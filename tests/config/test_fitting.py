@@ -158,6 +158,9 @@ def test_a_recipe_of_ones_own_keeps_what_it_says(pictures: Path, tmp_path: Path)
     assert run.train.batch_size == 3
     assert run.output.grid == (8, 8)
     assert str(run.train.length) == "150000 images"
+    file.write_text('extends = "modern"\nfitted = ["train.batch_size"]\n', encoding="utf-8")
+    assert ganvas.resolve(file, data=pictures).train.batch_size == 8
+    assert str(ganvas.resolve(file, data=pictures).train.length) == "300000 images"
     file.write_text('extends = "modern"\nfitted = ["train.seed"]\n', encoding="utf-8")
     with pytest.raises(UsageError, match=r"fitted: no rule for 'train.seed'"):
         ganvas.resolve(file)

@@ -13,6 +13,7 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
+from ganvas import pretrained
 from ganvas.exports.page import build
 from ganvas.exports.source import open_source
 from ganvas.generator import load
@@ -111,6 +112,13 @@ def test_it_draws_what_the_generator_draws(
     found, expected = hand_over(opened(untrained(recipe)), untrained(recipe), 16)
     assert np.abs(found.astype(int) - expected).max() <= 1
     assert expected.std() > 1, "a blank image would prove nothing"
+
+
+@pytest.mark.parametrize("name", pretrained.names())
+def test_it_draws_what_a_pretrained_one_draws(name: str, opened: Callable[..., Page]) -> None:
+    found, expected = hand_over(opened(pretrained.home(name)), pretrained.home(name), 16)
+    assert np.abs(found.astype(int) - expected).max() <= 1
+    assert expected.std() > 20
 
 
 @pytest.mark.parametrize("num", [1, 3, 4, 5])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import dataclasses
+import errno
 import json
 import re
 import shutil
@@ -179,3 +180,30 @@ def test_weights_that_are_not_finite_are_refused(tiny_run: Path, tmp_path: Path)
     save_file(weights, folder / "model.safetensors")
     with pytest.raises(UsageError, match="NaN or infinite"):
         ganvas.export(folder, to="page", output=tmp_path / "x.html")
+
+
+def test_a_full_disk_leaves_nothing(
+    tiny_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: Any) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("ganvas.files.os.fsync", full)
+    with pytest.raises(RunError, match="the disk is full"):
+        ganvas.export(tiny_run, to="page", output=tmp_path / "g.html")
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("form", ["onnx", "page", "hub"])
+def test_without_a_whole_generator_there_is_one_line(
+    form: Any, tiny_run: Path, tmp_path: Path, cli: Callable[..., Any]
+) -> None:
+    empty, damaged = tmp_path / "empty", tmp_path / "damaged"
+    empty.mkdir()
+    shutil.copytree(tiny_run / "generator", damaged)
+    content = (damaged / "model.safetensors").read_bytes()
+    (damaged / "model.safetensors").write_bytes(content[: len(content) // 2])
+    for what, said in ((empty, "holds no generator"), (damaged, "is damaged")):
+        result = cli("export", what, "--to", form, "--output", tmp_path / "out")
+        assert result.code == 2 and said in result.err and result.err.count("\n") == 1
+    assert not (tmp_path / "out").exists()

@@ -13,8 +13,10 @@ import numpy as np
 import pytest
 import yaml as pyyaml
 from PIL import Image
+from safetensors.torch import save_file
 
 import ganvas
+from ganvas import compact
 from ganvas.errors import RunError, UsageError
 from ganvas.exports.hub import front_matter, yaml
 from ganvas.exports.source import open_source
@@ -96,6 +98,23 @@ def test_each_file_is_in_the_readme_with_its_check(hub: Path) -> None:
     text = (hub / "README.md").read_text()
     assert all(f"| `{name}` | " in text for name in FILES - {"README.md"})
     assert "by onnxruntime, batches 1, 2, 7" in text and "/255, 16 latents" in text
+
+
+def test_classes_and_packed_weights_come_along(labelled_generator: Path, tmp_path: Path) -> None:
+    generator, packed = load(labelled_generator), tmp_path / "packed"
+    shutil.copytree(labelled_generator, packed)
+    tensors = compact.pack(generator.net, "int8")
+    save_file(tensors, packed / "model.safetensors", {compact.FORM: "int8", "images_seen": "5"})
+    ganvas.export(packed, to="hub", output=tmp_path / "out")
+    found, source = load(tmp_path / "out"), load(packed)
+    assert found.classes == generator.classes
+    labels = [0, 1, 2, 3, 4]
+    assert np.array_equal(found.sample(5, labels=labels), source.sample(5, labels=labels))
+    content = (tmp_path / "out" / "model.safetensors").read_bytes()
+    assert content == (packed / "model.safetensors").read_bytes()
+    text = (tmp_path / "out" / "README.md").read_text()
+    assert "class-conditional" in pyyaml.safe_load(text.split("---\n")[1])["tags"]
+    assert "| classes | 5: T-shirt/top, Trouser," in text
 
 
 # Front matter

@@ -216,6 +216,9 @@ def test_settings_of_a_metric(digits_npz: Path, rows: dict[str, Row]) -> None:
     assert found == ganvas.evaluate(digits_npz, settings={"metrics.prdc.k": 3}, **options)
     spelled = ganvas.evaluate(digits_npz, settings=["metrics.frechet.groups=0"], **options)
     assert spelled[0].settings == {"fd": {"groups": 0}} and not spelled[0].intervals
+    assert spelled[:1] == ganvas.evaluate(
+        digits_npz, settings={"metrics.fd299.groups": 0}, data="digits", metrics="fd299"
+    )
 
 
 def test_a_runs_own_settings_are_overridden(tiny_run: Path, tmp_path: Path) -> None:
@@ -297,7 +300,7 @@ def test_a_run_keeps_its_rows(
     memorisation = measured[-1]  # nothing was held out of so few
     assert memorisation.values.keys() == memorisation.floor.keys() == {"copied"}
     assert memorisation.picture == str(run / "memorisation.png")
-    assert measured[0].extractor == "random" and "no labels" in measured[0].note
+    assert measured[0].extractor == "learned" and "no labels" in measured[0].note
     assert measured[0].split == "train, one half" and measured[0].metric == "fd32"
     reasons = {row.metric: row.reason for row in found if row.reason}
     assert reasons.keys() == {"classes32"}

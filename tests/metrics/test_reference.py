@@ -17,6 +17,7 @@ from ganvas.errors import UsageError
 from ganvas.metrics import cache
 from ganvas.metrics.extractors.extractor import Extractor
 from ganvas.metrics.extractors.pixels import pixels
+from ganvas.metrics.extractors.spared import spared
 from ganvas.metrics.forms import extracted, fake_views, pixel_rows, real_views
 from ganvas.metrics.metric import Measured, Metric, Need, StandIns, Views
 from ganvas.metrics.reference import Reference, most
@@ -229,3 +230,68 @@ def test_large_images_are_shrunk_for_their_pixels() -> None:
     assert rows.shape == (3, 3 * 32 * 24) and rows.dtype == np.uint8
     assert (rows == 150).all()
     assert pixel_rows(images[:, :, :32, :32]).shape == (3, 3 * 32 * 32)
+
+
+# What the net behind the features has seen
+
+
+def seen_by(learnt: Any, spares: bool = False) -> Extractor:
+    return replace(pixels(), learnt=learnt, spares=spares)
+
+
+def stand_ins(of: Reference, *needs: Need) -> list[int]:
+    metric = spy("other split", *needs)
+    cache.clear()
+    of.floor(metric)
+    _, fakes = metric.seen[-1]  # type: ignore[attr-defined]
+    return numbers(fakes.pixels)
+
+
+def note_of(of: Reference) -> str:
+    return of.blank(METRICS.get("fd")()).note
+
+
+def test_stand_ins_are_images_that_the_net_has_not_seen() -> None:
+    base = reference(numbered(100, 50))
+    fresh = set(np.flatnonzero(spared(100, has_test=True)))
+    assert len(fresh) == 20
+    of = replace(base, extractor=seen_by("train", spares=True))
+    assert set(stand_ins(of, "features")) == fresh and note_of(of) == ""
+
+    of = replace(base, extractor=seen_by("train"))  # then only test images are left
+    real = numbers(of.prepared(spy("other split"))[1].pixels)
+    assert min(stand_ins(of, "features")) >= 100 and not set(stand_ins(of, "features")) & set(real)
+    assert note_of(of) == ""
+
+    assert stand_ins(of) == stand_ins(base)  # to a metric of pixels it does not matter
+
+
+@pytest.mark.parametrize(
+    ("learnt", "changes", "said"),
+    [
+        ("train", {"num": 30}, "the images of the floor"),
+        ("test", {}, "the images of the reference"),
+        ("train", {"split": "train"}, "the images of the reference"),
+        ("test", {"split": "train"}, "the images of the floor"),
+        ("train", {"test": None}, "the images of the reference and the floor"),
+        (None, {"num": 30}, ""),
+    ],
+)
+def test_a_row_says_which_images_the_net_has_seen(
+    learnt: Any, changes: dict[str, Any], said: str
+) -> None:
+    of = replace(reference(numbered(100, 50)), extractor=seen_by(learnt), **changes)
+    found = note_of(of)
+    assert found.endswith(said) and bool(found) == bool(said)
+    assert of.blank(METRICS.get("duplicates")()).note == ""  # its number is not in features
+
+
+def test_without_test_images_the_half_that_stands_in_is_the_one_that_no_net_learns_from() -> None:
+    of = replace(reference(None, 50, "train"), extractor=seen_by("train", spares=True))
+    assert set(stand_ins(of, "features")) == set(np.flatnonzero(spared(100, has_test=False)))
+    assert note_of(of).endswith("the images of the reference")
+    other = replace(of, seed=3, num=20)
+    assert (
+        set(stand_ins(other, "features")) < set(stand_ins(of, "features"))
+        and stand_ins(other, "features") != stand_ins(of, "features")[:20]
+    )

@@ -28,7 +28,7 @@ def rows(tmp_path_factory: pytest.TempPathFactory) -> list[Any]:
         (25.0, 11.5, "near to real images: {} 25 is 2.2 times the 11.5 of real images"),
         (60.0, 11.5, "some way from real images: {} 60 is 5.2 times the 11.5 of real images"),
         (570.0, 11.5, "far from real images: {} 570 is 50 times the 11.5 of real images"),
-        (5700.0, 11.5, "far from real images: {} 5.7e+03 is 496 times the 11.5 of real images"),
+        (5700.0, 11.5, "far from real images: {} 5,700 is 496 times the 11.5 of real images"),
     ],
 )
 def test_of_a_distance(value: float, floor: float, said: str, rows: list[Any]) -> None:
@@ -49,6 +49,25 @@ def test_of_a_share(value: float, said: str, rows: list[Any]) -> None:
     values = {"precision": value, "recall": 0.1}
     row = dataclasses.replace(rows[1], values=values, floor=dict.fromkeys(values, 0.9))
     assert verdict(row).startswith(said.format(row.metric))
+
+
+@pytest.mark.parametrize(
+    ("interval", "said"),
+    [
+        ((0.5, 1.5), "told apart from real images: kd59 1 (0.5 to 1.5), real images 0.02"),
+        (
+            (-0.1, 2.1),
+            "not to be told from real images by so few: kd59 1 (-0.1 to 2.1), real images",
+        ),
+        ((0.01, 2.1), "not to be told from real images by so few: kd59 1 (0.01 to 2.1), real "),
+    ],
+)
+def test_of_a_kernel_distance(interval: tuple[float, float], said: str, rows: list[Any]) -> None:
+    row = dataclasses.replace(
+        rows[0], metric="kd59", settings={"kd": {}}, values={"distance": 1.0},
+        intervals={"distance": interval}, floor={"distance": 0.02},
+    )  # fmt: skip
+    assert verdict(row).startswith(said)
 
 
 @pytest.mark.parametrize(

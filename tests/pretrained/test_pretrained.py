@@ -95,7 +95,7 @@ def _metadata(path: Path) -> dict[str, str]:
 def test_the_list_says_what_each_is(cli: Callable[..., Any]) -> None:
     (found,) = ganvas.list("pretrained").values()
     assert list(found) == NAMES
-    assert all("fd10k" in line and "MB" in line for line in found.values())
+    assert all("fd10k" in line and "bits a weight, " in line for line in found.values())
     shown = cli("list", "pretrained")
     assert (shown.code, shown.err) == (0, "") and "cs231n-dcgan" in shown.out
 

@@ -19,9 +19,10 @@ def client_of(root: Path, host: str = "127.0.0.1") -> Any:
     testclient = pytest.importorskip("starlette.testclient")
     from ganvas.studio.app import build
     from ganvas.studio.library import Library
+    from ganvas.studio.live import Hub
 
     return testclient.TestClient(
-        build(Library(root), TOKEN, host),
+        build(Hub(Library(root)), TOKEN, host),
         base_url=f"http://{HOST}/{TOKEN}/",
         raise_server_exceptions=False,
     )

@@ -83,6 +83,21 @@ def test_a_checkpoints_generator_is_the_saved_one_of_that_step(studio: Any) -> N
     assert np.abs(newest.astype(int) - other).max() > 1
 
 
+def test_raw_and_averaged_weights_of_a_checkpoint(train_tiny: Any, tmp_path: Path) -> None:
+    quick = {"optim.generator.learning_rate": 0.02}
+    train_tiny(tmp_path / "a", **quick, **{"ema.half_life": 10_000})
+    client = client_of(tmp_path)
+    which = client.get("api/runs/a").json()["generators"][-1]["which"]
+    at = f"api/generators/a?which={which}"
+    assert client.get(at).json()["averaged"]
+    saved, averaged, raw = (
+        np.frombuffer(client.get(f"api/generators/a/samples.bin?num=4&{one}").content, np.uint8)
+        for one in ("which=newest", f"which={which}", f"which={which}&raw=1")
+    )
+    assert np.abs(saved.astype(int) - averaged).max() <= 1
+    assert np.abs(saved.astype(int) - raw).max() > 1
+
+
 def test_a_way_through_points_begins_at_the_first(studio: Any) -> None:
     z = studio.get("api/generators/tiny/latents?num=2").json()["z"]
     answer = studio.post("api/generators/tiny/way.gif", json={"z": z, "frames": 6})
@@ -116,6 +131,32 @@ def test_a_saved_generator_by_itself(runs: Path, tmp_path: Path) -> None:
     found = alone.get("api/generators").json()["generators"]
     assert [(one["id"], one["kind"]) for one in found][-1] == ("given~mine", "saved")
     assert alone.get("api/generators/given~mine/samples.png?num=2").status_code == 200
+
+
+def test_classes_and_truncation(labelled_generator: Path, tmp_path: Path) -> None:
+    shutil.copytree(labelled_generator, tmp_path / "a")
+    client, generator = client_of(tmp_path), load(tmp_path / "a")
+
+    def drawn(answer: Any) -> Any:
+        assert answer.status_code == 200, answer.text
+        n, c, h, w = map(int, answer.headers["x-shape"].split(","))
+        return np.frombuffer(answer.content, np.uint8).reshape(n, h, w, c).transpose(0, 3, 1, 2)
+
+    at = "api/generators/a"
+    assert client.get(at).json()["classes"] == list(generator.classes)
+    for given in ("T-shirt/top", "Dress", "dress", "3"):
+        found = drawn(client.get(f"{at}/samples.bin", params={"num": 3, "class": given}))
+        assert np.array_equal(found, generator.sample(3, labels=given))
+    found = drawn(client.get(f"{at}/samples.bin?num=3&truncation=0.5"))
+    assert np.array_equal(found, generator.sample(3, truncation=0.5))
+    latents = client.get(f"{at}/latents?num=3").json()
+    assert latents["classes"] == generator.labelled(3).labels.tolist()
+    found = drawn(client.post(f"{at}/draw", json=latents))
+    assert np.abs(found.astype(int) - generator.sample(3)).max() <= 1
+    archive = np.load(io.BytesIO(client.get(f"{at}/samples.npz?num=3").content))
+    assert archive["labels"].tolist() == latents["classes"]
+    assert client.get(f"{at}/samples.png?class=Hat").status_code == 400
+    assert client.post(f"{at}/draw", json=latents | {"classes": [9, 9, 9]}).status_code == 400
 
 
 def test_a_pretrained_generator(studio: Any) -> None:
@@ -216,6 +257,7 @@ def test_the_description_of_the_api_names_every_address(runs: Path) -> None:
 
     from ganvas.studio.api import Api
     from ganvas.studio.library import Library
+    from ganvas.studio.live import Hub
 
     text = (resources.files("ganvas.studio") / "static/openapi.json").read_text()
     described = {
@@ -223,7 +265,7 @@ def test_the_description_of_the_api_names_every_address(runs: Path) -> None:
     }
     routes = {
         (route.path.replace("{file:path}", "{file}"), method)
-        for route in Api(Library(runs)).routes()
+        for route in Api(Hub(Library(runs))).routes()
         for method in (route.methods or ()) - {"HEAD"}
     }
     assert described == routes

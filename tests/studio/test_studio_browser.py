@@ -29,9 +29,10 @@ EVIL = "<img src=x onerror=alert(1)>"
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
-    playwright = pytest.importorskip("playwright.sync_api")
+    from playwright.sync_api import sync_playwright  # here: other tests do without
+
     path = os.environ.get("CHROMIUM", "/usr/bin/chromium")
-    with playwright.sync_playwright() as started:
+    with sync_playwright() as started:
         found = started.chromium.launch(
             executable_path=path, args=["--no-sandbox", "--disable-gpu"]
         )
@@ -40,9 +41,15 @@ def browser() -> Iterator[Any]:
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory, tiny_run: Path, train_tiny: Any) -> Path:
-    """Runs `tiny`, `other` and one whose name is markup."""
+def folder(
+    tmp_path_factory: pytest.TempPathFactory,
+    tiny_run: Path,
+    train_tiny: Any,
+    labelled_generator: Path,
+) -> Path:
+    """Runs `tiny`, `other` and one whose name is markup, and a saved generator with classes."""
     runs = tmp_path_factory.mktemp("studio-browser")
+    shutil.copytree(labelled_generator, runs / "labelled")
     shutil.copytree(tiny_run, runs / "tiny")
     train_tiny(runs / "other", seed=5)
     evil = runs / EVIL
@@ -107,7 +114,7 @@ def pixels_of(page: Page, selector: str) -> Any:
     return np.array([np.array(one[2:], np.uint8).reshape(one[0], one[1], 4) for one in found])
 
 
-def until(page: Page, condition: str, seconds: float = 15.0) -> None:
+def until(page: Page, condition: str, seconds: float = 60.0) -> None:
     """By looking again and again: the page's own policy forbids what playwright waits with."""
     end = time.monotonic() + seconds
     while time.monotonic() < end:
@@ -210,6 +217,13 @@ def test_one_slider_moves_sheets_curves_and_numbers(
     slider.press("ArrowLeft")
     until(page, f"document.querySelector('.sheet').src.endsWith('{drawn[-2]}')")
     assert page.locator(".numbers tbody tr").count() == 1
+    page.locator("#main").focus()
+    page.keyboard.press("Home")
+    assert slider.input_value() == "0"
+    page.keyboard.press("ArrowRight")
+    assert slider.input_value() == "1"
+    page.keyboard.press("End")
+    assert slider.input_value() == slider.get_attribute("max")
 
 
 def test_numbers_are_those_of_the_sliders_place(opened: Callable[..., Page]) -> None:
@@ -297,7 +311,7 @@ def test_the_playground_draws_what_the_generator_draws(
 
 def test_sliders_walks_and_pinned_points(opened: Callable[..., Page]) -> None:
     page = opened("#/play/tiny")
-    until(page, "document.querySelector('.one').width === 8")
+    until(page, "document.querySelector('.one')?.width === 8")
     before = pixels_of(page, ".one")
     page.locator(".sliders input").first.fill("0.9")
     page.wait_for_timeout(300)
@@ -330,6 +344,18 @@ def test_saved_samples_are_those_of_the_command_line(
         page.locator("button", has_text=re.compile("^PNG$")).click()
     assert cli("sample", folder / "tiny", "--num", 16, "--grid", "a.png").code == 0
     assert Path(started.value.path()).read_bytes() == Path("a.png").read_bytes()
+
+
+def test_a_class_is_picked_by_its_name(opened: Callable[..., Page], folder: Path) -> None:
+    page = opened("#/play/labelled")
+    until(page, "document.querySelectorAll('.tile canvas').length === 16")
+    page.get_by_label("Class").select_option("Dress")
+    expected = load(folder / "labelled").sample(16, 0, labels="Dress")[:, 0]
+    end = time.monotonic() + 10
+    while not np.array_equal(pixels_of(page, ".tile canvas")[..., 0], expected):
+        assert time.monotonic() < end
+        page.wait_for_timeout(50)
+    assert "--class Dress" in page.inner_text("section[aria-label='The same from a terminal']")
 
 
 def test_nearest_training_images(opened: Callable[..., Page]) -> None:

@@ -85,9 +85,12 @@ def test_time_of_earlier_sittings_counts(clock: Clock) -> None:
         Length(1, "minutes"), LENGTHS, s, begun=clock.now, clock=clock, used=30.0, longest=2.0
     )
     assert steps_until_over(ending, s, clock, 1.0) == 100 + 30 - 4 - 3
-    assert s.memory == {"over": 1.0}
+    assert s.memory == {"over": 60.0}
     clock.now = 0.0
     assert Ending(Length(1, "minutes"), LENGTHS, s, begun=0.0, clock=clock).over()
+    assert not Ending(Length(2, "minutes"), LENGTHS, s, begun=0.0, clock=clock).over()
+    s.memory["over"] = 1.0  # as older checkpoints have it
+    assert Ending(Length(2, "minutes"), LENGTHS, s, begun=0.0, clock=clock).over()
 
 
 def test_a_number_of_steps_does_not_look_at_the_clock(clock: Clock) -> None:

@@ -74,7 +74,7 @@ def test_a_folder_of_pictures_is_no_folder_of_runs(tmp_path: Path, tiny_npz: Pat
 @pytest.mark.parametrize(
     ("what", "more", "said"),
     [
-        ("nowhere", {}, r"^'nowhere' does not exist; allowed: a run folder, .*hf:NAME$"),
+        ("nowhere", {}, r"^'nowhere' does not exist; allowed: a run folder, .*hf:OWNER/NAME$"),
         ("runs/x*", {}, r"^'runs/x\*' matches no run folder"),
         ("runs", {"pairs": "x.png"}, "^--pairs: found with 2 things to measure"),
         ("runs/a", {"num": 1}, "^--num: found 1; allowed: 2 or more$"),

@@ -87,7 +87,8 @@ def read_recipe(name: str, extended_by: tuple[str, ...] = ()) -> Recipe:
             raise UsageError(f"recipe '{name}': extends = '{base_name}' goes round in a circle")
         base = read_recipe(base_name, (*extended_by, base_name))
         said = dict(leaves(tables))
-        fitted = tuple(key for key in base.fitted if key not in said) + fitted
+        if fitted is None:
+            fitted = tuple(key for key in base.fitted if key not in said)
         tables = _merge(base.tables, tables)
         imports = list(dict.fromkeys([*imports_of(base.tables), *imports]))
         reasons = base.reasons | reasons
@@ -96,12 +97,15 @@ def read_recipe(name: str, extended_by: tuple[str, ...] = ()) -> Recipe:
     tables["recipe"] = name if "extends" in document else tables["recipe"]
     if imports:
         tables["imports"] = [remembered(one) for one in imports]
-    return Recipe(name, about, published, reasons, tables, fitted)
+    return Recipe(name, about, published, reasons, tables, fitted or ())
 
 
-def _fitted(name: str, tables: Tables) -> tuple[str, ...]:
-    """Take the settings that are fitted to the images out of a recipe's tables."""
-    fitted = tables.pop("fitted", [])
+def _fitted(name: str, tables: Tables) -> tuple[str, ...] | None:
+    """Take the settings that are fitted to the images out of a recipe's tables; None if it does not
+    say."""
+    if "fitted" not in tables:
+        return None
+    fitted = tables.pop("fitted")
     if not isinstance(fitted, list) or not all(isinstance(key, str) for key in fitted):
         raise UsageError(f"recipe '{name}': fitted: found {fitted!r}; allowed: a list of settings")
     check_ruled(fitted)

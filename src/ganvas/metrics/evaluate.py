@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Final, get_args
 
@@ -23,7 +24,8 @@ from ganvas.generator import Generator, folder_of, write_card
 from ganvas.images import grid, scale_for, write_png
 from ganvas.metrics.compared import Changes, Looks, check_sizes, compared
 from ganvas.metrics.extractors import choice
-from ganvas.metrics.extractors.countdown import watched
+from ganvas.metrics.extractors.countdown import LEARNING, watched
+from ganvas.metrics.extractors.extractor import unwatched
 from ganvas.metrics.forms import fake_views, uses_extractor
 from ganvas.metrics.metric import Metric, Need, Pair
 from ganvas.metrics.reference import Reference, most, most_fakes, order, some, splits
@@ -32,7 +34,7 @@ from ganvas.metrics.spec import Spec, specs
 from ganvas.pixels import ImageSet, Pixels, fingerprint
 from ganvas.pretrained import located
 from ganvas.protocols import Split
-from ganvas.registry import METRICS
+from ganvas.registry import METRICS, metric_named
 from ganvas.rundir import RunFolder
 
 DEFAULT: Final = ("fd", "kd", "prdc", "classes", "memorisation")
@@ -73,8 +75,8 @@ def evaluate(
         split: the reference images' split. Without it, test: the images held out of a set that
             has none; or else, where all were trained on, train: one half of them.
         seed: which latents and which reference images are drawn.
-        features: the extractor; auto takes a classifier if there are labels; inception takes a
-            quarter of an hour for 10,000 images on two processor cores.
+        features: the extractor; auto takes that of the run, or else a classifier if there are
+            labels; inception takes a quarter of an hour for 10,000 images on two processor cores.
         settings: settings of metrics, as "metrics.prdc.k=3" strings or as a mapping; a run has its
             own, which these override. Where there is no run also those of `data`, and of
             `preprocess` what brings images to one form.
@@ -91,17 +93,19 @@ def evaluate(
         RunError: a data file is nowhere to be found.
     """
     choice.check(features, "--features")
-    asked = specs(DEFAULT if metrics is None else metrics, features, "--metrics")
     if num < 2:
         raise UsageError(f"--num: found {num}; allowed: 2 or more")
     if split is not None and split not in get_args(Split):
         raise UsageError(f"--split: found '{split}'; allowed: test or train")
-    if pairs is not None and "memorisation" not in [spec.metric for spec in asked]:
-        raise UsageError("--pairs: found without memorisation; add it to --metrics")
     root = Path(data_root) if data_root else None
     place = located(what)
     folder = _run_folder(place)
     run = config.load(folder.config, to_train=False) if folder.config.is_file() else None
+    if run and data is None and features == choice.AUTO:
+        features = run.evaluate.features  # those of the run's numbers on the way
+    asked = specs(DEFAULT if metrics is None else metrics, features, "--metrics")
+    if pairs is not None and "memorisation" not in [spec.metric for spec in asked]:
+        raise UsageError("--pairs: found without memorisation; add it to --metrics")
     changes = _changes(settings)
     of_images = [change for change in changes if change[0].startswith(("data.", "preprocess."))]
     looks = Looks(data, image_size, skip_broken, of_images)
@@ -131,7 +135,13 @@ def evaluate(
     needs: set[Need] = {need for metric in components.values() for need in metric.needs}
     device = _device(run)
     extractor = choice.choose(
-        features if uses_extractor(needs) else "pixels", dataset, train, test, root, device=device
+        features if uses_extractor(needs) else "pixels",
+        dataset,
+        train,
+        test,
+        root,
+        device=device,
+        watch=partial(watched, doing=LEARNING) if progress else unwatched,
     )
     if progress:
         extractor = replace(extractor, watch=watched)
@@ -190,7 +200,7 @@ def _components(asked: Sequence[Spec], run: Run | None, changes: Changes) -> dic
                 f"--set: found '{key}'; allowed: metrics.METRIC.SETTING=VALUE; without a run "
                 "also settings of data and preprocess"
             )
-        if METRICS.spelled(metric) not in [spec.metric for spec in asked]:
+        if metric_named(metric) not in [spec.metric for spec in asked]:
             raise UsageError(
                 f"--set: found '{key}', and {metric} is not measured; add it to --metrics"
             )

@@ -13,7 +13,7 @@ from pydantic.dataclasses import dataclass
 from ganvas.config import Positive, Probability
 from ganvas.errors import UsageError
 from ganvas.metrics.inputs import Better, Floats, features
-from ganvas.metrics.metric import Measured, Metric, Need, Views
+from ganvas.metrics.metric import Measured, Metric, Need, StandIns, Views
 from ganvas.registry import CHECKED, METRICS
 
 
@@ -28,7 +28,8 @@ class Modes(Metric):
     fakes to the shares p of the data, by some called the reverse KL. It sees classes that are
     dropped or overweight. It misses everything within a class. Both depend on the classifier, the
     confidence and the number of fakes: a perfect generator has a kl of (classes - 1) / (2 fakes),
-    not 0, and with few fakes misses classes, which the floor shows.
+    not 0, and with few fakes misses classes. That is what the floor shows, the reference images in
+    the place of fakes.
     """
 
     confidence: Probability = 0.0
@@ -42,7 +43,7 @@ class Modes(Metric):
 
     needs: ClassVar[tuple[Need, ...]] = ("probabilities", "class_counts")
     better: ClassVar[Mapping[str, Better]] = {"modes": "higher", "kl": "lower"}
-    more_fakes: ClassVar[bool] = True
+    floor: ClassVar[StandIns] = "reference"
     rules: ClassVar[tuple[str, ...]] = ("confidence", "hits", "against")
 
     def statistics(self, real: Views) -> Floats:

@@ -1,6 +1,6 @@
-"""What comes trained: generators of the package by their recipes' names, the hub's by hf:NAME.
+"""What comes trained: generators of the package by their recipes' names, others by hf:OWNER/NAME.
 
-A generator of the package lies in `generator-NAME`, as a saved one does; they are made by
+One of the package lies in `generator-NAME`, as a saved one does; they are made by
 `benchmarks/reproduce.py package`.
 """
 
@@ -15,7 +15,7 @@ from ganvas import config
 from ganvas.errors import UsageError
 from ganvas.pretrained import hub
 
-ALLOWED: Final = "a run folder, a saved generator, a pretrained one or hf:NAME"
+ALLOWED: Final = "a run folder, a saved generator, a pretrained one or hf:OWNER/NAME"
 """What a verb takes for a generator."""
 _HOME: Final = Path(__file__).parent
 _PREFIX: Final = "generator-"
@@ -39,7 +39,8 @@ def about(name: str) -> str:
     row = next(row for row in training["rows"] if row["metric"].startswith("fd"))
     near = f"{row['metric']} {row['values']['distance']:.3g}"
     real = f"real images {row['floor']['distance']:.2g}"
-    return f"{training['data']['name']}, {training['length']}, {near} ({real}), {size / 1e6:.1f} MB"
+    kept = f"{training['weights'].partition(',')[0].partition(':')[0]}, {size / 1e6:.1f} MB"
+    return f"{training['data']['name']}, {training['length']}, {near} ({real}); {kept}"
 
 
 def is_name(what: str | Path) -> bool:

@@ -18,7 +18,7 @@ from ganvas.errors import UsageError
 from ganvas.studio import reading
 from ganvas.studio.answering import FORMS, Handler, Turns, answered, as_file
 from ganvas.studio.asking import Json, body, decimal, vectors, whole
-from ganvas.studio.library import Entry, Library, Unknown
+from ganvas.studio.library import Entry, Unknown
 from ganvas.studio.live import Hub
 
 MOST_IMAGES: Final = 256
@@ -39,9 +39,9 @@ DETAILS_KEPT: Final = 64
 class Api:
     """The routes below /api/."""
 
-    def __init__(self, library: Library) -> None:
-        self.library = library
-        self.hub = Hub(library)
+    def __init__(self, hub: Hub) -> None:
+        self.hub = hub
+        self.library = hub.library
         self._turns = Turns()
         self._reading = anyio.Lock()
         self._details: dict[str, tuple[int, Response]] = {}

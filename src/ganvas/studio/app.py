@@ -14,7 +14,7 @@ from starlette.types import ASGIApp
 
 from ganvas.studio.api import Api
 from ganvas.studio.guard import Guard, refused
-from ganvas.studio.library import Library
+from ganvas.studio.live import Hub
 
 KINDS: Final = {
     ".html": "text/html; charset=utf-8",
@@ -25,9 +25,9 @@ KINDS: Final = {
 }
 
 
-def build(library: Library, token: str, host: str = "127.0.0.1") -> ASGIApp:
-    """The application for the runs of a library."""
-    api = Api(library)
+def build(hub: Hub, token: str, host: str = "127.0.0.1") -> ASGIApp:
+    """The application for the runs of a hub's library."""
+    api = Api(hub)
     files = static_files()
 
     async def static(request: Request) -> Response:

@@ -10,6 +10,7 @@ import time
 import webbrowser
 from collections.abc import Callable
 from pathlib import Path
+from types import FrameType
 from typing import Final
 
 import uvicorn
@@ -18,6 +19,7 @@ from ganvas.errors import RunError, UsageError
 from ganvas.studio.app import build
 from ganvas.studio.guard import is_loopback
 from ganvas.studio.library import Library
+from ganvas.studio.live import Hub
 
 PORT: Final = 4268
 """G A N V on the keys of a telephone."""
@@ -37,10 +39,10 @@ def serve(
     token = secrets.token_urlsafe(18)
     listening = _listen(host, port)
     address = address_of(host, listening.getsockname()[1], token)
-    library = Library(root)
-    threading.Thread(target=library.refresh, daemon=True).start()  # while the browser starts
+    hub = Hub(Library(root))
+    threading.Thread(target=hub.library.refresh, daemon=True).start()  # while the browser starts
     config = uvicorn.Config(
-        build(library, token, host),
+        build(hub, token, host),
         http="h11",
         ws="none",
         lifespan="off",
@@ -50,7 +52,7 @@ def serve(
         limit_concurrency=MOST_CONNECTIONS,
         timeout_graceful_shutdown=1,
     )
-    server = uvicorn.Server(config)
+    server = _Server(config, hub)
     if not is_loopback(host):
         say(
             f"warning: --host {host}: everybody who can reach this machine and has the address "
@@ -66,6 +68,18 @@ def serve(
         pass  # the usual end
     finally:
         listening.close()
+
+
+class _Server(uvicorn.Server):
+    """Ends the streams of open pages before it waits for connections to end."""
+
+    def __init__(self, config: uvicorn.Config, hub: Hub) -> None:
+        super().__init__(config)
+        self._hub = hub
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        self._hub.close()
+        super().handle_exit(sig, frame)
 
 
 def _listen(host: str, port: int | None) -> socket.socket:

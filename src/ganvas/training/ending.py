@@ -13,6 +13,8 @@ ENDING: Final = 4.0
 """Seconds kept for the pictures at the end, or a tenth of the minutes if that is less."""
 MARGIN: Final = 1.5
 """What is due at the end may take so many times as long as the longest that was due so far."""
+EVER: Final = 1.0
+"""What older checkpoints say in the place of the seconds that are over."""
 MEASURED: Final = 0.02
 """Share of the minutes after which the first forecast is made."""
 
@@ -53,10 +55,16 @@ class Ending:
         if self._deadline is None:
             return state.step == self.total
         if state.step and self._clock() >= self._deadline - self._reserve():
-            state.memory["over"] = 1.0  # a run that ended is not lengthened by resuming it
-        if "over" in state.memory:
+            state.memory["over"] = self._budget  # resuming it does not lengthen it by itself
+        if self._ended:
             self.total = state.step
-        return "over" in state.memory
+        return self._ended
+
+    @property
+    def _ended(self) -> bool:
+        """Whether these minutes were over in an earlier sitting, or are now."""
+        over = self._state.memory.get("over", 0.0)
+        return over == EVER or over >= self._budget
 
     def share(self) -> float:
         """How much of the run lies behind, in [0, 1]: of its steps, or of its time."""
@@ -77,7 +85,7 @@ class Ending:
         None if the length is a number of steps, or the forecast is not the first.
         """
         now, steps = self._clock(), self._state.step
-        if self._deadline is None or "over" in self._state.memory:
+        if self._deadline is None or self._ended:
             return None
         elapsed = now - self._start
         if elapsed < MEASURED * self._budget:

@@ -11,6 +11,7 @@ from ganvas.errors import UsageError, printable
 from ganvas.files import is_utf8
 from ganvas.verbs import completion
 from ganvas.verbs.imports import Imports, import_given, with_components
+from ganvas.verbs.lengthening import lengthened, refuse_start, said
 from ganvas.verbs.signatures import DataRoot, verb
 
 if TYPE_CHECKING:
@@ -87,9 +88,10 @@ class Options(TypedDict, total=False):
         Sets("evaluate.metrics"),
     ]
     every: Annotated[
-        str | None,
-        Option(help="How often: 1epoch, 500steps.  [default: auto, in under 5 % of the time]"),
-        Sets("evaluate.every"),
+        str | None, Option(help="How often: auto, 1epoch or 500steps."), Sets("evaluate.every")
+    ]
+    on_failure: Annotated[
+        str | None, Option(help="On a fault: stop, rollback or continue."), Sets("train.on_failure")
     ]
     settings: Annotated[
         list[str] | Mapping[str, Any] | Sequence[str] | None,
@@ -107,7 +109,10 @@ class Options(TypedDict, total=False):
     ]
     imports: Imports
     resume: Annotated[
-        Path | str | None, Option(help="Go on with a run folder, or from one of its checkpoints.")
+        Path | str | None,
+        Option(
+            help="Go on with a run folder, or from one of its checkpoints; with a length, so long."
+        ),
     ]
 
 
@@ -127,6 +132,12 @@ def train(
     data_root: DataRoot = None,
     outdir: Annotated[
         Path | str | None, Option(help="The run folder.  [default: runs/RECIPE-NNN]")
+    ] = None,
+    begin_with: Annotated[
+        Path | str | None,
+        Option(
+            "--from", help="Begin with the weights of a run or saved generator, where they fit."
+        ),
     ] = None,
     progress: Annotated[
         Union[bool, "Console"], "show how it goes, on standard output or on a console of rich's"
@@ -150,8 +161,9 @@ def train(
     run, choices, raw = _resolved(recipe, options, root, fetch=True)
     resume = options.get("resume")
     if resume is not None:
+        refuse_start(begin_with)
         folder, checkpoint = _resumable(Path(resume))
-        run = _resumed(run, folder, outdir)
+        run = _resumed(run, folder, checkpoint, outdir)
 
     from rich.console import Console
 
@@ -171,8 +183,12 @@ def train(
         data = None if raw is None else prepared(raw, run.preprocess)
         del raw  # which may be large pictures
         with RunFolder(Path(outdir)).locked() if outdir else claim(run.recipe) as folder:
-            return fit(run, folder, reporter, root, data=data)
+            return fit(run, folder, reporter, root, data=data, begin_with=begin_with)
     with folder.locked():
+        begun = config.load(folder.config)
+        if begun.train.length != run.train.length:
+            folder.rewrite_config(run)
+            reporter.say(said(begun, run))
         return fit(run, folder, reporter, root, resume=True, checkpoint=checkpoint)
 
 
@@ -226,7 +242,14 @@ def _resolved(
     tables = config.override(tables, changes)
 
     def build() -> "tuple[Run, list[Choice], RawImages | None]":
+        from ganvas.training.plan import asked
+
         run = config.build(tables)  # so that a wrong setting is said before images are read
+        if not asked(run.evaluate) and options.get("every") is not None:
+            raise UsageError(
+                f"--every: found '{options['every']}' where nothing is evaluated; give --evaluate "
+                "too"
+            )
         choices, raw = _fitted(found, run, [key for key, _ in changes], root, fetch)
         chosen = config.override(tables, [(choice.setting, choice.value) for choice in choices])
         before, after = dict(config.leaves(found.tables)), dict(config.leaves(chosen))
@@ -236,15 +259,7 @@ def _resolved(
         return replace(run, reasons=reasons), choices, raw
 
     is_file = str(recipe).endswith(".toml")
-    run, choices, raw = with_components(Path(str(recipe)), build) if is_file else build()
-
-    from ganvas.training.plan import asked
-
-    if not asked(run.evaluate) and options.get("every") is not None:
-        raise UsageError(
-            f"--every: found '{options['every']}' where nothing is evaluated; give --evaluate too"
-        )
-    return run, choices, raw
+    return with_components(Path(str(recipe)), build) if is_file else build()
 
 
 def _fitted(
@@ -278,6 +293,7 @@ def dry_run(
     *,
     data_root: Path | str | None = None,
     outdir: Path | str | None = None,
+    begin_with: Path | str | None = None,
     **options: Unpack[Options],
 ) -> "tuple[Run, list[str]]":
     """The settings that `train` would run with, and remarks; nothing is trained or written.
@@ -290,9 +306,10 @@ def dry_run(
     root = Path(data_root) if data_root else None
     run = resolve(recipe, data_root=root, **options)
     if (resume := options.get("resume")) is not None:
-        run = _resumed(run, _resumable(Path(resume))[0], outdir)
+        run = _resumed(run, *_resumable(Path(resume)), outdir)
         outdir = None
-    return run, check(run, root, Path(outdir) if outdir else None)
+        refuse_start(begin_with)
+    return run, check(run, root, Path(outdir) if outdir else None, begin_with)
 
 
 def _changes(options: Options) -> Iterator[tuple[str, Any]]:
@@ -357,8 +374,10 @@ def _resumable(what: Path) -> tuple["RunFolder", Path | None]:
     return folder, what if is_checkpoint else None
 
 
-def _resumed(run: "Run", folder: "RunFolder", outdir: str | Path | None) -> "Run":
-    """The run that goes on: in its own folder, with its own settings."""
+def _resumed(
+    run: "Run", folder: "RunFolder", checkpoint: Path | None, outdir: str | Path | None
+) -> "Run":
+    """The run that goes on: in its own folder, with its own settings, but maybe for longer."""
     from ganvas import config
     from ganvas.training.plan import as_begun
 
@@ -368,9 +387,13 @@ def _resumed(run: "Run", folder: "RunFolder", outdir: str | Path | None) -> "Run
         )
     begun = config.load(folder.config)
     run = as_begun(run, begun)
-    if changes := config.diff(begun, run):
+    begun = replace(begun, train=replace(begun.train, on_failure=run.train.on_failure))
+    alike = replace(run, train=replace(run.train, length=begun.train.length))
+    if changes := config.diff(begun, alike):
         raise UsageError(
             f"--resume: the settings are not those of '{folder.path}': {'; '.join(changes)}; "
             "resume without them, or start a new run"
         )
+    if begun.train.length != run.train.length:
+        return lengthened(begun, run, folder, checkpoint)
     return run

@@ -13,7 +13,7 @@ from torch import nn
 
 from ganvas.data.datasets import NPZ, Digits
 from ganvas.errors import UsageError
-from ganvas.metrics.extractors import classifier_net
+from ganvas.metrics.extractors import choice, classifier, classifier_net, learned
 from ganvas.metrics.extractors.choice import check, choose
 from ganvas.metrics.extractors.extractor import Extractor
 from ganvas.pixels import ImageSet
@@ -34,14 +34,45 @@ def test_features_do_not_depend_on_the_batch(
     assert np.array_equal(whole, np.concatenate(parts))
 
 
-def test_images_without_labels_get_a_random_net_and_the_reader_is_told(
-    two_kinds: ImageSet, choose_for: Choose
+def test_images_without_labels_get_a_net_that_learns_without_and_the_reader_is_told(
+    two_kinds: ImageSet, choose_for: Choose, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(learned, "SHOWN", 300)
     bare = ImageSet(two_kinds.images)
     extractor = choose_for("auto", bare)
-    assert extractor.name == "random" and "no labels" in extractor.note
+    assert extractor.name == "learned" and "no labels" in extractor.note
     assert extractor.accuracy is None and extractor(bare.images)[1] is None
-    assert extractor.sha256 == choose_for("random", bare).sha256
+    assert extractor.sha256 == choose_for("learned", bare).sha256
+    assert choose_for("auto", ImageSet(bare.images[:39])).name == "random"  # too few to learn from
+
+
+@pytest.mark.parametrize(
+    ("name", "dataset", "labelled", "learns"),
+    [
+        ("auto", Digits(), True, False),
+        ("classifier", Digits(), True, False),
+        ("learned", Digits(), True, True),
+        ("auto", NPZ(path="x.npz"), True, True),
+        ("auto", NPZ(path="x.npz"), False, True),
+        ("random", NPZ(path="x.npz"), False, False),
+    ],
+)
+def test_whether_a_net_has_to_learn_first(
+    name: str, dataset: object, labelled: bool, learns: bool, two_kinds: ImageSet
+) -> None:
+    images = two_kinds if labelled else ImageSet(two_kinds.images)
+    assert choice.learns(name, dataset, images) == learns
+
+
+def test_how_far_learning_is_can_be_watched(
+    two_kinds: ImageSet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for module in (classifier, learned):
+        monkeypatch.setattr(module, "SHOWN", 300)
+    seen: list[object] = []
+    for name in ("classifier", "learned", "random"):  # the last has nothing to learn
+        choose(name, NPZ(path="x.npz"), two_kinds, None, watch=lambda *of: seen.append(of) or of[0])
+    assert seen == [(range(0, 300, 60), 300)] * 2
 
 
 @pytest.mark.parametrize(

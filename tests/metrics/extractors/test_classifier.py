@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable
 from importlib import resources
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,11 +14,12 @@ import torch
 
 from ganvas.data.alphabet import Alphabet
 from ganvas.data.catalogue import open_dataset
-from ganvas.data.datasets import Digits, EMNISTLetters
+from ganvas.data.datasets import NPZ, Digits, EMNISTLetters
 from ganvas.metrics.cache import sha256
 from ganvas.metrics.extractors import classifier, classifier_net
 from ganvas.metrics.extractors.choice import choose
 from ganvas.metrics.extractors.extractor import Extractor
+from ganvas.metrics.extractors.spared import spared
 from ganvas.pixels import ImageSet
 from ganvas.registry import DATASETS
 
@@ -134,6 +136,7 @@ def test_a_classifier_for_other_images_is_trained_once(
     monkeypatch.setattr(classifier, "SHOWN", 1500)
     first = choose_for("auto", two_kinds)
     assert first.name == "classifier" and first.accuracy == 1.0
+    assert first.note == "trained here on 60 training images, right on 100 % of 60 others"
     monkeypatch.setattr(classifier_net, "fit", None)  # a second training would fail
     again = choose_for("auto", two_kinds)
     assert (again.sha256, again.accuracy) == (first.sha256, first.accuracy)
@@ -149,3 +152,34 @@ def test_a_damaged_classifier_in_the_cache_is_trained_anew(
     (kept,) = (cache / "metrics" / "classifiers").iterdir()
     kept.write_bytes(kept.read_bytes()[:-1] + b"\x01")
     assert choose_for("auto", two_kinds).sha256 == first.sha256
+
+
+def test_it_learns_from_no_image_that_is_spared(
+    two_kinds: ImageSet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nor from test images, which tell its accuracy; and classes that alternate are all learnt."""
+    seen: list[np.ndarray] = []
+
+    def fit(images: np.ndarray, labels: np.ndarray, *rest: Any, **options: Any) -> Any:
+        seen.append(images)
+        assert set(labels) == {0, 1}
+        return classifier_net.untrained((1, 8, 8), 2, 0)
+
+    monkeypatch.setattr(classifier_net, "fit", fit)
+    test = ImageSet(255 - two_kinds.images[:30], two_kinds.labels[:30])  # type: ignore[index]
+    for has_test, told in ((False, "60 others"), (True, "30 others")):
+        extractor = choose("classifier", NPZ(path="x"), two_kinds, test if has_test else None)
+        known = two_kinds.images[~spared(120, has_test)]
+        assert {image.tobytes() for image in seen.pop()} == {image.tobytes() for image in known}
+        assert extractor.note.endswith(told)
+        assert (extractor.learnt, extractor.spares) == ("train", True)
+
+
+@pytest.mark.parametrize(
+    ("dataset", "learnt"),
+    [(Digits(), "train"), (EMNISTLetters(split="test"), "train"), (EMNISTLetters(), "test")],
+    ids=str,
+)
+def test_which_split_a_bundled_classifier_has_seen(dataset: object, learnt: str) -> None:
+    extractor = choose("classifier", dataset, ImageSet(NONE), None)
+    assert (extractor.learnt, extractor.spares) == (learnt, False)

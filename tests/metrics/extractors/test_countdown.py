@@ -40,8 +40,21 @@ def test_plain_lines_now_and_then(clock: Clock, capsys: pytest.CaptureFixture[st
     out, err = capsys.readouterr()
     assert out == "" and err.splitlines() == [
         "features of 8 of 79 images · 2.0 images/s · 0:00:36 left",
-        "features of 72 of 79 images · 2.0 images/s · 0:00:04 left",
+        "features of 32 of 79 images · 2.0 images/s · 0:00:24 left",
+        "features of 56 of 79 images · 2.0 images/s · 0:00:12 left",
+        "features of 79 of 79 images · 2.0 images/s · 0:00:00 left",
     ]
+
+
+def test_lines_for_whoever_wants_them(clock: Clock) -> None:
+    lines: list[str] = []
+    for _ in countdown.told(range(0, 79, 8), 79, "learns from", lines.append):
+        clock()
+    assert lines[0] == "learns from 8 of 79 images · 2.0 images/s · 0:00:36 left"
+    assert len(lines) == 4  # one as soon as it takes long, then every ten seconds
+    lines.clear()
+    assert list(countdown.told(range(3), 3, "learns from", lines.append)) == [0, 1, 2]
+    assert not lines
 
 
 def test_what_is_quick_shows_nothing(clock: Clock, capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,4 +1,8 @@
-"""Which extractor images are looked at with: the one asked for, or the best that there is."""
+"""Which extractor images are looked at with: the one asked for, or the best that there is.
+
+The choice is made here alone, and from the images alone: a run measures on the way in the features
+in which `evaluate` measures it afterwards.
+"""
 
 from __future__ import annotations
 
@@ -8,20 +12,19 @@ from typing import Final
 
 import torch
 
-from ganvas.errors import UsageError
-from ganvas.metrics.extractors import classifier, classifier_net
-from ganvas.metrics.extractors.extractor import CPU, Extractor, Opener
+from ganvas.metrics.extractors import classifier, classifier_net, learned
+from ganvas.metrics.extractors.extractor import CPU, Extractor, Watch, unwatched
 from ganvas.pixels import ImageSet
-from ganvas.registry import EXTRACTORS, closest
+from ganvas.registry import EXTRACTORS, UnknownComponent, closest
 
 AUTO: Final = "auto"
 
 
 def check(name: str, option: str) -> None:
-    """UsageError if there is no extractor of that name."""
+    """UnknownComponent if there is no extractor of that name."""
     known = [AUTO, *EXTRACTORS.names()]
     if name not in known:
-        raise UsageError(f"{option}: found '{name}'; {closest('', known)}")
+        raise UnknownComponent(f"{option}: found '{name}'; {closest('', known)}")
 
 
 def choose(
@@ -32,27 +35,35 @@ def choose(
     root: Path | None = None,
     *,
     device: torch.device = CPU,
-    quickly: bool = False,
+    watch: Watch = unwatched,
 ) -> Extractor:
-    """The extractor of that name for a data set; auto: a classifier where there can be one.
+    """The extractor of that name for a data set; auto: the one that sees most of these images.
 
-    With `quickly`, auto trains none and takes a random net instead. Raises as an extractor's
-    `open` does.
+    `watch` shows how far a net is that is trained first. Raises as an extractor's `open` does.
     """
     why = ""
     if name == AUTO:
-        name, why = _best(dataset, train, quickly)
-    opener: Opener = EXTRACTORS.get(name)()
-    extractor = opener.open(dataset, train, test, root).on(device)
+        name, why = best(dataset, train)
+    opener = EXTRACTORS.get(name)()
+    watching = {"watch": watch} if getattr(opener, "learns", False) else {}
+    extractor: Extractor = opener.open(dataset, train, test, root, **watching).on(device)
     return replace(extractor, note=", hence ".join(filter(None, (why, extractor.note))))
 
 
-def _best(dataset: object, train: ImageSet, quickly: bool) -> tuple[str, str]:
-    """An extractor's name, and why it is no classifier."""
+def learns(name: str, dataset: object, train: ImageSet) -> bool:
+    """Whether a net would have to be trained for that name, unless one is kept already."""
+    found = best(dataset, train)[0] if name == AUTO else name
+    is_ready = found == "classifier" and classifier.bundled(dataset) is not None
+    return getattr(EXTRACTORS.get(found), "learns", False) and not is_ready
+
+
+def best(dataset: object, train: ImageSet) -> tuple[str, str]:
+    """The name of the extractor that auto stands for, and why it is no classifier."""
     if classifier.bundled(dataset):
         return "classifier", ""
     if lack := classifier.lacking(train):
         if min(train.shape[1:]) < classifier_net.SMALLEST:
             return "pixels", "images too small for a net"
-        return "random", f"the training images have {lack}"
-    return ("random", "no classifier comes with these images") if quickly else ("classifier", "")
+        few = len(train) < learned.FEWEST
+        return "random" if few else "learned", f"the training images have {lack}"
+    return "classifier", ""

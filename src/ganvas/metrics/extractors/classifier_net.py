@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -47,6 +47,10 @@ class ClassifierTraining:
     """sheared by up to this slope,"""
     shift: float = 0.08
     """and moved by up to this share of their sides, in whole pixels."""
+    blur: float = 0.0
+    """Images are mixed with up to this share of themselves blurred by one pixel,"""
+    noise: float = 0.0
+    """and noise of up to this standard deviation is added, as a share of white less black."""
     mirror: bool = False
     """Each image is seen mirrored every other time; features are means over both views."""
 
@@ -65,6 +69,8 @@ class ClassifierTraining:
                 "scale": self.scale,
                 "shear": self.shear,
                 "shift": self.shift,
+                "blur": self.blur,
+                "noise": self.noise,
                 "mirror": self.mirror,
             },
         }
@@ -153,11 +159,13 @@ def fit(
     training: ClassifierTraining = ClassifierTraining(),
     seed: int = 0,
     on_pass: Callable[[int, float], None] = lambda number, loss: None,
+    watch: Callable[[range, int], Iterable[int]] = lambda starts, num: starts,
 ) -> Classifier:
     """A classifier trained on uint8 images (N, C, H, W) with class indices (N,).
 
     The training is that of Jordan (2024), section 3, in batches that suit a CPU. `on_pass` is
-    told the number of each pass over the images, and its mean loss.
+    told the number of each pass over the images, and its mean loss; `watch` is given how many
+    images have been shown before each step, and how many will be.
     """
     channels, height, width = images.shape[1:]
     net = untrained((channels, height, width), num_classes, seed, training.widths).train()
@@ -165,7 +173,10 @@ def fit(
     pixels, targets = torch.from_numpy(images), torch.from_numpy(labels)
     num_whitened = max(1, min(5000, PATCHES // (height * width)))
     some = torch.randperm(len(images), generator=rng)[:num_whitened]
-    whiten(net.whitening, to_float(pixels[some], -1.0, 1.0))
+    patches = to_float(pixels[some], -1.0, 1.0)
+    if training.noise:  # else detail that the images hardly have is blown up
+        patches = augmented(patches, training, rng)
+    whiten(net.whitening, patches)
     net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     size = min(training.batch_size, len(images))
@@ -178,7 +189,8 @@ def fit(
     order = torch.empty(0, dtype=torch.int64)
     mirrored = torch.rand(len(images), generator=rng) < 0.5
     passes, losses = 0, []
-    for step in range(1, total + 1):
+    for shown in watch(range(0, total * size, size), total * size):
+        step = shown // size + 1
         if len(order) < size:
             order = torch.randperm(len(images), generator=rng)
             mirrored = ~mirrored  # alternating flip: Jordan (2024), section 3.6
@@ -273,7 +285,7 @@ def augmented(
     rng: torch.Generator,
     mirrored: Tensor | None = None,
 ) -> Tensor:
-    """Images turned, scaled, sheared and moved a little, each in its own way; some mirrored."""
+    """Images turned, moved, blurred and so on, each in its own way; some mirrored."""
 
     def drawn(reach: float) -> Tensor:
         return (torch.rand(len(images), generator=rng) * 2 - 1) * reach
@@ -290,7 +302,22 @@ def augmented(
         flip[mirrored] = -1
     rows = torch.stack([flip * cos, shear - sin, right, flip * sin, cos, down], dim=1)
     grid = F.affine_grid(rows.view(-1, 2, 3), list(images.shape), align_corners=False)
-    return F.grid_sample(images, grid, padding_mode="reflection", align_corners=False)
+    images = F.grid_sample(images, grid, padding_mode="reflection", align_corners=False)
+    if training.blur:
+        share = torch.rand(len(images), 1, 1, 1, generator=rng) * training.blur
+        images = images.lerp(_blurred(images), share)
+    if training.noise:
+        level = torch.rand(len(images), 1, 1, 1, generator=rng) * 2 * training.noise
+        images = images + level * torch.randn(images.shape, generator=rng)
+    return images
+
+
+def _blurred(images: Tensor) -> Tensor:
+    """By binomial weights over 5x5 pixels, whose standard deviation is one pixel."""
+    weights = torch.tensor([1.0, 4.0, 6.0, 4.0, 1.0]) / 16
+    channels = images.shape[1]
+    kernel = torch.outer(weights, weights).expand(channels, 1, 5, 5)
+    return F.conv2d(F.pad(images, (2, 2, 2, 2), mode="replicate"), kernel, groups=channels)
 
 
 def to_bytes(net: nn.Module) -> bytes:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Final, Protocol
+from typing import ClassVar, Final, Protocol
 
 import numpy as np
 import torch
@@ -16,12 +16,21 @@ from torch import nn
 
 from ganvas.images import to_float
 from ganvas.pixels import ImageSet, Pixels, Shape, resize, to_channels
+from ganvas.protocols import Split
 
 Array = NDArray[np.float32]
 
 BLOCK: Final = 64
 """Images that pass a net together; the last block is filled up, so that every block is alike."""
 CPU: Final = torch.device("cpu")
+
+Watch = Callable[[range, int], Iterable[int]]
+"""Is given the first image of each block and the number of images; says how far the loop is."""
+
+
+def unwatched(starts: range, num: int) -> Iterable[int]:
+    """A watch that says nothing."""
+    return starts
 
 
 class Opener(Protocol):
@@ -36,6 +45,23 @@ class Opener(Protocol):
             UsageError: these images do not allow it, or a file is wrong.
             RunError: a file is nowhere to be found.
         """
+
+
+class Learner(Protocol):
+    """An extractor whose net may have to be trained first; `watch` shows how far that is."""
+
+    learns: ClassVar[bool]
+
+    def open(
+        self,
+        dataset: object,
+        train: ImageSet,
+        test: ImageSet | None,
+        root: Path | None,
+        *,
+        watch: Watch = unwatched,
+    ) -> Extractor:
+        """As an opener's."""
 
 
 @dataclass(frozen=True)
@@ -59,11 +85,15 @@ class Extractor:
     """What a reader should know of it."""
     is_inception: bool = False
     """Whether numbers have the names that are kept for Inception's features."""
+    learnt: Split | None = None
+    """The split of the data set, as it is opened, whose images its net was trained on."""
+    spares: bool = False
+    """Those of the training images that `spared` names were left out there."""
     block: int = BLOCK
     """Images that pass it together."""
     device: torch.device = CPU
-    watch: Callable[[range, int], Iterable[int]] | None = None
-    """Is given the first image of each block and the number of images, and shows how far it is."""
+    watch: Watch = unwatched
+    """Shows how far a pass is."""
 
     def on(self, device: torch.device) -> Extractor:
         """The same extractor on a device."""
@@ -74,7 +104,7 @@ class Extractor:
         features, probabilities = [], []
         starts = range(0, len(images), self.block)
         with torch.inference_mode(), _exact(self.device):
-            for start in self.watch(starts, len(images)) if self.watch else starts:
+            for start in self.watch(starts, len(images)):
                 some = self.prepared(images[start : start + self.block])
                 block = np.zeros((self.block, *some.shape[1:]), np.uint8)
                 block[: len(some)] = some
@@ -89,12 +119,7 @@ class Extractor:
         """Images in the channels and the size that the net takes."""
         if self.shape is None:
             return images if self.channels is None else to_channels(images, self.channels)
-        if images.shape[1:] == self.shape:
-            return images
-        channels, height, width = self.shape
-        images = to_channels(images, channels)
-        bicubic = Image.Resampling.BICUBIC
-        return np.stack([resize(image, height, width, bicubic) for image in images])
+        return in_shape(images, self.shape)
 
     def resizing(self, shape: Shape) -> str:
         """How images of a shape are brought to that of the net, in words; or 'none'."""
@@ -105,6 +130,16 @@ class Extractor:
             return "none"
         own = "x".join(map(str, self.shape[1:]))
         return f"bicubic {'x'.join(map(str, shape[1:]))} to {own}, {self.shape[0]} channels"
+
+
+def in_shape(images: Pixels, shape: Shape) -> Pixels:
+    """Images (N, C, H, W) in the channels and the size of `shape`."""
+    if images.shape[1:] == shape:
+        return images
+    channels, height, width = shape
+    bicubic = Image.Resampling.BICUBIC
+    images = to_channels(images, channels)
+    return np.stack([resize(image, height, width, bicubic) for image in images])
 
 
 def _exact(device: torch.device) -> AbstractContextManager[object]:

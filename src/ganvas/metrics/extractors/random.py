@@ -32,10 +32,12 @@ class RandomFeatures:
             if isinstance(module, nn.Conv2d):  # so that features neither fade nor grow with depth
                 nn.init.kaiming_normal_(module.weight, nonlinearity="relu", generator=rng)
         content = classifier_net.to_bytes(net)
-        return Extractor("random", sha256(content), _Convolutions(net), note=NOTE)
+        return Extractor("random", sha256(content), Convolutions(net), note=NOTE)
 
 
-class _Convolutions(nn.Module):
+class Convolutions(nn.Module):
+    """A classifier's features alone."""
+
     def __init__(self, net: classifier_net.Classifier) -> None:
         super().__init__()
         self.net = net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]

@@ -49,7 +49,7 @@ export class Chart {
     this.floor = floor;
     this.marks = marks;
     this.onpick = onpick;
-    this.view = { axis: "images", weight: 0, log: false, time: null };
+    this.view = { axis: "images", weight: 0, log: false, calm: true, time: null };
     this.hidden = new Set();
     this.legend = el("div", { class: "legend" });
     this.canvas = el("div", { class: "plot", role: "img", "aria-label": `${title} over training` });
@@ -73,7 +73,7 @@ export class Chart {
   set(lines, view) {
     const axisChanged = view.axis !== this.view.axis;
     const same = this.plot && !axisChanged && view.log === this.view.log
-      && view.weight === this.view.weight && lines.length === this.lines.length
+      && view.weight === this.view.weight && view.calm === this.view.calm && lines.length === this.lines.length
       && lines.every((line, i) => line.label === this.lines[i].label);
     this.lines = lines;
     this.view = { ...view };
@@ -158,9 +158,26 @@ export class Chart {
   range(low, high) {
     if (low === null || high === null) return [0, 1];
     const floor = this.floor;
+    if (this.view.calm) [low, high] = this.usual(low, high);
     if (floor !== null) [low, high] = [Math.min(low, floor), Math.max(high, floor)];
     const room = (high - low) * 0.06 || Math.abs(high) * 0.1 || 1;
     return [low - room, high + room];
+  }
+
+  // The range without the highest and the lowest hundredth of what is in sight, of long curves.
+  usual(low, high) {
+    const { min, max } = this.plot ? this.plot.scales.x : {};
+    const values = [];
+    for (const line of this.lines) {
+      if (line.points || this.hidden.has(line.label)) continue;
+      for (let i = 0; i < line.x.length; i++) {
+        const inside = min === undefined || min === null || (line.x[i] >= min && line.x[i] <= max);
+        if (inside && line.y[i] !== null) values.push(line.y[i]);
+      }
+    }
+    if (values.length < 200) return [low, high];
+    values.sort((a, b) => a - b);
+    return [values[Math.floor(values.length * 0.01)], values[Math.ceil(values.length * 0.99) - 1]];
   }
 
   height() {

@@ -15,7 +15,7 @@ const GROUPS = [
   ["D's outputs", "mean on real images and on fakes", ["D/real", "D/fake"], ["--c3", "--c4"]],
   ["D's logits on a sheet", "without dropout", ["D/real_eval", "D/fake_eval"], ["--c3", "--c4"]],
 ];
-const SETTINGS = { axis: "images", weight: 0.6, log: false };
+const SETTINGS = { axis: "images", weight: 0.6, log: false, calm: true };
 
 export async function showRun(main, id, _query, isHere) {
   const run = await RunPage.open(id);
@@ -64,6 +64,7 @@ class RunPage {
       section("Numbers", this.numbers), this.rest, this.scrubber.node);
     this.draw();
     this.drawRest();
+    this.scrubber.listen();
     this.end = listen((news) => this.hear(news));
     this.clock = setInterval(() => this.drawHead(), 10000);
   }
@@ -71,7 +72,7 @@ class RunPage {
   leave() {
     this.end();
     clearInterval(this.clock);
-    this.scrubber.stop();
+    this.scrubber.forget();
     for (const chart of this.charts.values()) chart.remove();
   }
 
@@ -170,7 +171,7 @@ class RunPage {
     weight.addEventListener("input", () => set("weight")(weight.value));
     return el("div", { class: "bar small", role: "group", "aria-label": "How curves are drawn" },
       labelled("Over", choice(Object.entries(AXES), this.view.axis, set("axis"))),
-      labelled("Smooth", weight), toggle("Log scale", this.view.log, set("log")),
+      labelled("Smooth", weight), toggle("Log scale", this.view.log, set("log")), toggle("Ignore outliers", this.view.calm, set("calm")),
       el("span", { class: "quiet hint" }, "Drag to zoom, double-click to go back, click to move the slider."));
   }
 
@@ -290,13 +291,9 @@ class RunPage {
   async picture(file) {
     this.wanted = file;
     const picture = this.load(file);
-    try {
-      await picture.decode();
-    } catch {
-      this.pictures.delete(file);
-      return;
-    }
-    if (this.wanted === file) this.sheet.src = picture.src;
+    const decoded = picture.decode().catch(() => this.pictures.delete(file));
+    await Promise.race([decoded, new Promise((enough) => setTimeout(enough, 200))]);
+    if (this.wanted === file && this.sheet.src !== picture.src) this.sheet.src = picture.src;
   }
 
   drawNumbers() {

@@ -1,4 +1,5 @@
-// The time slider: one place in training for all that a page shows.
+// The time slider: one place in training for all that a page shows. Keys work wherever the focus is,
+// except where one writes or chooses: space plays, arrows step, Home and End go to the ends.
 
 import { choice, el } from "./dom.js";
 import { compact, duration, short } from "./format.js";
@@ -32,6 +33,28 @@ export class Scrubber {
       this.text,
       el("label", { class: "speed" }, el("span", { class: "hidden" }, "Speed"), choice(SPEEDS, this.speed, (speed) => { this.speed = speed; if (this.timer) { this.stop(); this.start(); } })),
       this.newest);
+  }
+
+  // Keys, until `forget`.
+  listen() {
+    this.onkey = (event) => {
+      const { target, key } = event;
+      if (event.ctrlKey || event.metaKey || event.altKey || target.closest("input, select, textarea, summary, [tabindex='0']")) return;
+      if (key === " " && target.closest("button, a")) return;
+      const moves = { ArrowLeft: this.index - 1, ArrowRight: this.index + 1, Home: 0, End: this.frames.length - 1 };
+      if (key === " ") this.toggle();
+      else if (key in moves) {
+        this.stop();
+        this.go(moves[key]);
+      } else return;
+      event.preventDefault();
+    };
+    document.addEventListener("keydown", this.onkey);
+  }
+
+  forget() {
+    this.stop();
+    document.removeEventListener("keydown", this.onkey);
   }
 
   // New frames; who was at the end stays there.

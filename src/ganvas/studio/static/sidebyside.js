@@ -28,7 +28,7 @@ class SideBySide {
   constructor(ids, runs) {
     this.ids = ids;
     this.runs = runs;
-    this.view = { axis: "images", weight: 0.8, log: false, ...remembered("view", {}) };
+    this.view = { axis: "images", weight: 0.8, log: false, calm: true, ...remembered("view", {}) };
     this.charts = new Map();
     this.time = null;
     this.scrubber = new Scrubber((frame) => this.moveTo(frame));
@@ -54,7 +54,7 @@ class SideBySide {
       this.cards,
       section("Curves", el("div", { class: "bar small" },
         labelled("Over", choice(Object.entries(AXES), this.view.axis, set("axis"))),
-        labelled("Smooth", weight), toggle("Log scale", this.view.log, set("log"))), this.curves),
+        labelled("Smooth", weight), toggle("Log scale", this.view.log, set("log")), toggle("Ignore outliers", this.view.calm, set("calm"))), this.curves),
       section("Numbers, as ganvas compare has them", this.numbers),
       section("What differs", this.differences()),
       section("The same seed", el("p", { class: "quiet" }, "Each run's newest generator, drawn from one seed."), this.latents),
@@ -64,12 +64,13 @@ class SideBySide {
     this.scrubber.set(this.frames());
     this.drawLatents();
     this.compare();
+    this.scrubber.listen();
     this.end = listen((news) => this.hear(news));
   }
 
   leave() {
     this.end();
-    this.scrubber.stop();
+    this.scrubber.forget();
     for (const chart of this.charts.values()) chart.remove();
   }
 
@@ -102,7 +103,7 @@ class SideBySide {
       const others = this.ids.filter((id) => id !== run.id);
       const less = `#/compare?${others.map((id) => `run=${encodeURIComponent(id)}`).join("&")}`;
       return el("figure", { class: "picture" },
-        el("figcaption", {}, swatch, el("h3", {}, el("a", { href: `#/run/${encodeURIComponent(run.id)}` }, run.detail.summary.name)),
+        el("figcaption", {}, el("h3", {}, swatch, el("a", { href: `#/run/${encodeURIComponent(run.id)}` }, run.detail.summary.name)),
           stateChip(run.detail.summary), others.length ? el("a", { class: "less", href: less, "aria-label": `Without ${run.detail.summary.name}` }, "×") : null, run.note),
         run.detail.sheets.length ? run.picture : el("p", { class: "quiet" }, "No sheet yet."));
     }));
