@@ -1,6 +1,6 @@
 """How often the stated 95 % intervals hold: precision, recall, density, coverage and the score.
 
-    python benchmarks/interval_coverage.py [--num N] [--pairs N] [--kinds real,blur] [--cache FOLDER]
+    python benchmarks/interval_coverage.py [--num N] [--pairs N] [--kinds real,blur]
 
 Draws pairs of a set of real images and a set of fakes from MNIST's 70,000, no image in both, and
 measures each pair. An interval should hold the mean over all pairs in 95 of 100 of them. Five kinds

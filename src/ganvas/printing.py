@@ -141,8 +141,8 @@ def _measured(what: str, rows: Sequence[Row]) -> None:
             )
     table(what or "metrics", ["metric", "value", "95 % interval", "real images", "features"], lines)
     for row in rows:
-        if row.reason:
-            say(f"{row.metric}: not measured: {row.reason}")
+        if told := f"not measured: {row.reason}" if row.reason else row.remark:
+            say(f"{row.metric}: {told}")
     for row in {row.num_fake: row for row in rows}.values():
         known = ", which it was trained on" if row.recipe and row.split.startswith("train") else ""
         say(
@@ -160,8 +160,6 @@ def _measured(what: str, rows: Sequence[Row]) -> None:
             if rules:
                 say(f"{row.metric}: {', '.join(f'{rule} {settings[rule]}' for rule in rules)}")
     for row in rows:
-        if row.remark:
-            say(f"{row.metric}: {row.remark}")
         if row.picture:
             say(f"wrote {row.picture}")
     if words := next(filter(None, map(verdict, rows)), ""):
