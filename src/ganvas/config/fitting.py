@@ -119,7 +119,7 @@ def _choices(facts: Facts, given: Mapping[str, Any]) -> Iterator[Choice]:
     else:
         yield Choice("augment.name", "none", f"{count:,} images are enough to do without")
     yield from _average(shown)
-    yield from _periods(shown, count)
+    yield from _periods(shown)
     yield _grid(facts.class_counts)
 
 
@@ -201,7 +201,7 @@ def _average(shown: int | None) -> Iterator[Choice]:
 # What is written
 
 
-def _periods(shown: int | None, count: int) -> Iterator[Choice]:
+def _periods(shown: int | None) -> Iterator[Choice]:
     every = max(_two_digits((shown or USUAL_LENGTH) / SHEETS), 1)
     reason = f"about {SHEETS} sheets" if shown else "every ten seconds or so"
     yield Choice("output.sample", f"{every} images", reason)
