@@ -554,6 +554,18 @@ def test_every_component_can_be_shown(name: str, cli: Cli) -> None:
     assert cli("show", name).out.startswith(f"{name} (")
 
 
+@pytest.mark.parametrize("name", ["frechet", "fd10k", "fd299", "fid50k", "metric.kernel2k"])
+def test_show_knows_a_metric_by_all_its_names(name: str, cli: Cli) -> None:
+    own = "kd" if "kernel" in name else "fd"
+    assert cli("show", name).out == cli("show", own).out
+
+
+def test_list_says_what_metrics_are_called_besides(cli: Cli) -> None:
+    found = json.loads(cli("list", "metrics", "--json").out)["metrics"]
+    assert found["fd"].endswith(" Also: frechet, fid in Inception's features.")
+    assert "Also" not in found["parzen"]
+
+
 def test_show_of_a_file_of_ones_own(cli: Cli, tiny_run: Path) -> None:
     found = json.loads(cli("show", tiny_run / "config.toml", "--json").out)
     assert (found["images"], found["shape"], found["steps"]) == (64, [1, 8, 8], 12)

@@ -135,7 +135,7 @@ def test_a_function_says_what_its_arguments_are(name: str) -> None:
 def test_resolve_takes_what_train_takes_to_settle_its_settings() -> None:
     train = inspect.signature(ganvas.train).parameters
     resolve = inspect.signature(ganvas.resolve).parameters
-    assert set(train) - set(resolve) == {"outdir", "progress"}
+    assert set(train) - set(resolve) == {"outdir", "progress", "begin_with"}
     assert set(resolve) <= set(train)
 
 

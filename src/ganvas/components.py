@@ -67,8 +67,11 @@ def remembered(what: str) -> str:
 
 
 def home_of(component: object) -> str | None:
-    """What to import for a component from outside; None for ours, and for those of a script."""
-    module = type(component).__module__
+    """What to import for a component from outside, or for its class.
+
+    None for ours, and for those of a script.
+    """
+    module = (component if isinstance(component, type) else type(component)).__module__
     if module in ("__main__", "builtins") or module.partition(".")[0] == "ganvas":
         return None
     return _FILES.get(module, module)

@@ -112,6 +112,14 @@ class Registry:
             raise self._unknown(name, self._classes)
         return self._spellings.get(name, name)
 
+    def spellings(self, name: str) -> list[str]:
+        """The other spellings of a component's name."""
+        return [spelling for spelling, own in self._spellings.items() if own == name]
+
+    def imported(self, name: str) -> type[Any] | None:
+        """The class of that name or spelling if it is known already; nothing is imported."""
+        return self._classes.get(self._spellings.get(name, name))
+
     def refuse_early(self, name: str) -> None:
         """UnknownComponent for a name that cannot be known, without importing anything.
 
@@ -164,3 +172,32 @@ LATENTS: Final = Registry("latent", "ganvas.latents", "LATENTS")
 AUGMENTATIONS: Final = Registry("augmentation", "ganvas.augment", "AUGMENTATIONS")
 METRICS: Final = Registry("metric", "ganvas.metrics", "METRICS")
 EXTRACTORS: Final = Registry("feature extractor", "ganvas.metrics.extractors", "EXTRACTORS")
+
+
+def without_count(text: str) -> str:
+    """The name in a metric's name and number: "fd" of "fd10k" and of "fd299"."""
+    return text if METRICS.imported(text) else re.sub(r"\d+k?$", "", text)
+
+
+def metric_named(text: str) -> str:
+    """The metric that is meant, however it is called: "frechet", "fd10k" and "fid" are fd.
+
+    Raises:
+        UnknownComponent: there is none.
+    """
+    name = without_count(text) if text not in METRICS else text
+    return in_inception().get(name) or METRICS.spelled(name)
+
+
+def is_metric(text: str) -> bool:
+    """Whether there is a metric that is meant so."""
+    try:
+        return bool(metric_named(text))
+    except UnknownComponent:
+        return False
+
+
+def in_inception() -> dict[str, str]:
+    """Metrics by the names that they have in Inception's features: "fid" is fd."""
+    names = {getattr(METRICS.get(metric), "in_inception", ""): metric for metric in METRICS.names()}
+    return {name: metric for name, metric in names.items() if name}

@@ -216,6 +216,9 @@ def test_settings_of_a_metric(digits_npz: Path, rows: dict[str, Row]) -> None:
     assert found == ganvas.evaluate(digits_npz, settings={"metrics.prdc.k": 3}, **options)
     spelled = ganvas.evaluate(digits_npz, settings=["metrics.frechet.groups=0"], **options)
     assert spelled[0].settings == {"fd": {"groups": 0}} and not spelled[0].intervals
+    assert spelled[:1] == ganvas.evaluate(
+        digits_npz, settings={"metrics.fd299.groups": 0}, data="digits", metrics="fd299"
+    )
 
 
 def test_a_runs_own_settings_are_overridden(tiny_run: Path, tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ import pytest
 
 from ganvas.errors import UsageError
 from ganvas.metrics.spec import Spec, count, spec, specs
-from ganvas.registry import METRICS
+from ganvas.registry import METRICS, is_metric, metric_named
 
 
 @pytest.mark.parametrize(
@@ -72,3 +72,31 @@ def test_inceptions_names_are_for_its_features_alone(text: str, metric: str) -> 
 def test_what_is_no_name_is_refused(text: str, message: str) -> None:
     with pytest.raises(UsageError, match=message):
         spec(text, "auto", "--metrics")
+
+
+@pytest.mark.parametrize(
+    ("text", "metric"),
+    [
+        ("fd", "fd"),
+        ("frechet", "fd"),
+        ("fd10k", "fd"),
+        ("frechet299", "fd"),
+        ("fid50k", "fd"),
+        ("is", "classes"),
+        ("1nn", "1nn"),
+        ("1nn-two-sample500", "1nn"),
+    ],
+)
+def test_a_metric_is_found_by_all_its_names(text: str, metric: str) -> None:
+    assert metric_named(text) == metric and is_metric(text)
+
+
+@pytest.mark.parametrize("text", ["", "10k", "fdd", "fd10m", "mnist"])
+def test_no_metric_is_called_so(text: str) -> None:
+    assert not is_metric(text)
+
+
+def test_a_name_may_end_in_a_digit(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(METRICS._classes, "top5", METRICS.get("fd"))
+    assert spec("top5", "auto", "--metrics") == Spec("top5")
+    assert spec("top5", "auto", "--metrics") != spec("fd5", "auto", "--metrics")

@@ -397,7 +397,6 @@ def test_weights_that_are_not_finite_are_not_measured(
         (["--every", "1epoch"], ["--every: found '1epoch'", "--evaluate"]),
         (["--evaluate", "classes"], ["classes: a classifier is needed", "have no labels"]),
         (["--evaluate", "parzen"], ["evaluate.metrics: parzen: it is defined on test images"]),
-        (["--evaluate", "memorisation"], ["memorisation: it needs real images"]),
         (["--evaluate", "prdc3"], ["evaluate.metrics: prdc3:", "at least 6"]),
         (["--evaluate", "fd", "--set", "evaluate.best=kd"], ["evaluate.best: found 'kd'", "fd"]),
         (

@@ -18,7 +18,7 @@ from ganvas import config
 from ganvas.config import Evaluate
 from ganvas.data.prepare import load_images
 from ganvas.errors import UsageError
-from ganvas.metrics.extractors import countdown, taught
+from ganvas.metrics.extractors import classifier, countdown, taught
 from ganvas.metrics.frechet import FrechetDistance
 from ganvas.metrics.kernel import KernelDistance
 from ganvas.rundir import RunFolder
@@ -77,6 +77,8 @@ def test_better_has_a_direction(better: Any, values: list[float], order: list[in
         ("prdc10,fd10", "", ("prdc10", "precision", "higher")),
         ("prdc10,fd10", "fd", ("fd10", "distance", "lower")),
         ("fd10,prdc10", "prdc.coverage", ("prdc10", "coverage", "higher")),
+        ("fd10,frechet20", "frechet.distance", ("fd10", "distance", "lower")),
+        ("fd10,frechet20", "fd20.distance", ("fd20", "distance", "lower")),
         ("1nn10", "", ("1nn10", "accuracy", "half")),
         ("kd", "", ("kd32", "distance", "lower")),
         ("fd500,fd9000", "", ("fd32", "distance", "lower")),
@@ -100,7 +102,7 @@ def test_what_is_lowered_and_what_images_are_looked_at_with_is_said(
     tiny_settings: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Labelled images are looked at with a classifier, which is trained first."""
-    monkeypatch.setattr(taught, "SHOWN", 200)
+    monkeypatch.setattr(classifier, "SHOWN", 200)
     images = np.random.default_rng(0).integers(0, 256, (80, 8, 8), dtype=np.uint8)
     np.savez(tmp_path / "labelled.npz", images=images, labels=np.arange(80) % 2)
     labelled = tiny_settings | {"data.path": str(tmp_path / "labelled.npz")}
@@ -237,7 +239,7 @@ def labelled(tmp_path: Path) -> Path:
 def test_one_name_is_one_number_on_the_way_and_afterwards(
     labelled: Path, train_tiny: Train, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(taught, "SHOWN", 200)
+    monkeypatch.setattr(classifier, "SHOWN", 200)
     changes = {"data.path": str(labelled), "evaluate.metrics": ["fd20"]}
     (found,) = train_tiny(tmp_path / "run", **changes).last
     (row,) = ganvas.evaluate(tmp_path / "run", metrics="fd", num=20, split="train")
@@ -263,7 +265,7 @@ def test_a_runs_features_are_those_that_it_is_evaluated_in(
 def test_a_net_is_trained_aloud_but_not_to_tell_whether_it_can_be(
     labelled: Path, tiny_settings: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(taught, "SHOWN", 240)
+    monkeypatch.setattr(classifier, "SHOWN", 240)
     monkeypatch.setattr(taught, "PASSES", 59)  # a net of its own in the cache
     monkeypatch.setattr(countdown, "PATIENCE", 0.0)
     settings = tiny_settings | {"data.path": str(labelled), "evaluate.metrics": "fd20"}

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from ganvas import components
-from ganvas.registry import LOSSES, MODELS
+from ganvas.registry import LOSSES, METRICS, MODELS
 
 Cli = Callable[..., Any]
 
@@ -57,10 +57,39 @@ class MyModel(Quickstart):
     """Mine."""
 '''
 
+METRIC = '''
+from typing import ClassVar
+
+import numpy as np
+from pydantic.dataclasses import dataclass
+
+from ganvas.metrics.metric import Measured, Metric
+from ganvas.registry import CHECKED, METRICS
+
+
+@METRICS.register("my-brightness")
+@dataclass(frozen=True, kw_only=True, config=CHECKED)
+class MyBrightness(Metric):
+    """Mine."""
+
+    power: float = 1.0
+    """Of grey levels."""
+    needs: ClassVar = ("pixels",)
+    better: ClassVar = {"off": "lower"}
+
+    def statistics(self, real):
+        return float(np.mean(real.pixels))
+
+    def compare(self, statistics, fakes):
+        return Measured({"off": abs(float(np.mean(fakes.pixels)) - statistics)})
+'''
+
 
 def forget() -> None:
     """As in a new process: my components are not known."""
-    for registry, name in ((LOSSES, "my-hinge"), (MODELS, "my-model")):
+    for registry, name in (
+        (LOSSES, "my-hinge"), (MODELS, "my-model"), (METRICS, "my-brightness")
+    ):  # fmt: skip
         cls = registry._classes.pop(name, None)
         registry._names.pop(cls, None)  # type: ignore[arg-type]
     for module in list(components._FILES):
@@ -176,6 +205,69 @@ def test_a_run_with_an_own_model_is_not_called_damaged(
         done = cli(verb, "run", *more, "--import", "mine.py")
         assert (done.code, done.err) == (0, "")
         forget()
+
+
+@pytest.fixture
+def own_metric(cli: Cli, tiny_run: Path, tmp_path: Path) -> Path:
+    """A finished run that was measured by a metric of its own, not known now."""
+    (tmp_path / "mine.py").write_text(METRIC)
+    done = cli(
+        "train", tiny_run / "config.toml", "--import", "mine.py", "--outdir", "run",
+        "--evaluate", "my-brightness20", "--set", "metrics.my-brightness.power=2.0",
+    )  # fmt: skip
+    assert (done.code, done.err) == (0, "")
+    forget()
+    return tmp_path / "run"
+
+
+def test_a_metric_of_ones_own_is_asked_for_by_its_name(own_metric: Path, cli: Cli) -> None:
+    """Its name stands in the folder, which also says where it comes from."""
+    for command in (
+        ("train", "--resume", "run"),
+        ("train", "run/config.toml", "--dry-run"),
+        ("evaluate", "run", "--metrics", "my-brightness20"),
+    ):
+        refused = cli(*command)
+        assert refused.code == 2 and len(refused.err.splitlines()) == 1, command
+        assert f"--import {own_metric.parent / 'mine.py'}" in refused.err
+    assert cli("evaluate", "run", "--metrics", "kd20").code == 0  # which needs it not
+    given = cli("evaluate", "run", "--metrics", "my-brightness20", "--import", "mine.py", "--json")
+    (row,) = json.loads(given.out)
+    assert row["metric"] == "my-brightness20"
+    assert row["settings"] == {"my-brightness": {"power": 2.0}}
+    assert cli("train", "--resume", "run").code == 0  # it is known now
+
+
+def test_a_metric_that_is_asked_for_by_name_alone_is_remembered(tmp_path: Path) -> None:
+    import ganvas
+
+    (tmp_path / "mine.py").write_text(METRIC)
+    components.import_components(str(tmp_path / "mine.py"))
+    run = ganvas.resolve(evaluate="my-brightness20")
+    assert run.imports == (str(tmp_path / "mine.py"),)
+
+
+def test_export_and_import_take_components_of_ones_own(
+    tiny_run: Path, cli: Cli, tmp_path: Path
+) -> None:
+    (tmp_path / "mine.py").write_text(MODEL)
+    done = cli(
+        "train", tiny_run / "config.toml", "--import", "mine.py", "--set", "model.name=my-model",
+        "--set", "model.width=16", "--outdir", "run",
+    )  # fmt: skip
+    assert (done.code, done.err) == (0, "")
+    forget()
+    for command in (
+        ("export", "run", "--to", "page"),
+        ("import", "weights.pt", "--recipe", "run/config.toml"),
+    ):
+        refused = cli(*command)
+        assert refused.code == 2 and "if you trust that code" in refused.err, command
+    refused = cli("import", "weights.pt", "--recipe", "run/config.toml", "--import", "mine.py")
+    assert "'weights.pt' does not exist" in refused.err
+    forget()
+    exported = cli("export", "run", "--to", "page", "--import", "mine.py")
+    assert (exported.code, exported.err) == (0, "") and list(tmp_path.glob("*.html"))
 
 
 def test_it_goes_on_where_it_was(own_loss: Path, cli: Cli, tmp_path: Path) -> None:

@@ -29,6 +29,7 @@ from ganvas.errors import UsageError
 from ganvas.registry import (
     AUGMENTATIONS,
     DATASETS,
+    EXTRACTORS,
     LATENTS,
     LOSSES,
     METRICS,
@@ -37,7 +38,10 @@ from ganvas.registry import (
     UPDATES,
     Registry,
     closest,
+    is_metric,
+    metric_named,
     settings,
+    without_count,
 )
 
 if TYPE_CHECKING:
@@ -147,11 +151,21 @@ def build(tables: Mapping[str, Any], *, to_train: bool = True) -> Run:
         name: Unknown() if name in left_out else component(name, tables.get(name, {}))
         for name in (*SECTIONS, *COMPONENTS)
     }
-    measured = metrics(tables.get("metrics", {}))
+    of_metrics = tables.get("metrics", {})
+    if not to_train and isinstance(of_metrics, Mapping):
+        of_metrics = {name: table for name, table in of_metrics.items() if is_metric(str(name))}
+    measured = metrics(of_metrics)
     parts = [*(sections[section] for section in COMPONENTS), *measured.values()]
+    parts += _named_in(sections["evaluate"])
     homes = [components.home_of(part) for part in parts]
     found = dict.fromkeys([*imports, *filter(None, homes)])
     return Run(recipe=recipe, seed=seed, imports=tuple(found), metrics=measured, **sections)
+
+
+def _named_in(asked: Evaluate) -> list[Any]:
+    """The classes of metrics and of an extractor of one's own that are asked for by name alone."""
+    found = [METRICS.imported(without_count(text)) for text in asked.metrics]
+    return [cls for cls in [*found, EXTRACTORS.imported(asked.features)] if cls]
 
 
 def imports_of(tables: Mapping[str, Any]) -> list[str]:
@@ -195,7 +209,7 @@ def metrics(table: object) -> dict[str, Any]:
             raise UsageError(
                 f"metrics.{spelling}: found {values!r}; a table of settings is expected"
             )
-        given.setdefault(METRICS.spelled(spelling), {}).update(values)
+        given.setdefault(metric_named(spelling), {}).update(values)
     return {
         name: _checked(f"metrics.{name}", METRICS.get(name), values)
         for name, values in sorted(given.items())

@@ -212,7 +212,7 @@ class Evaluate:
     features: str = "auto"
     """What images are compared in: classifier, learned, random, pixels or inception; auto: a
     classifier where there are labels, otherwise a net that learns without. A net that does not come
-    with the package is trained on the images first, in some 15 seconds, and kept."""
+    with the package is trained on the images first, in half a minute, and kept."""
 
 
 @dataclass(frozen=True, kw_only=True, config=CHECKED)

@@ -34,7 +34,7 @@ from ganvas.metrics.spec import Spec, specs
 from ganvas.pixels import ImageSet, Pixels, fingerprint
 from ganvas.pretrained import located
 from ganvas.protocols import Split
-from ganvas.registry import METRICS
+from ganvas.registry import METRICS, metric_named
 from ganvas.rundir import RunFolder
 
 DEFAULT: Final = ("fd", "kd", "prdc", "classes", "memorisation")
@@ -200,7 +200,7 @@ def _components(asked: Sequence[Spec], run: Run | None, changes: Changes) -> dic
                 f"--set: found '{key}'; allowed: metrics.METRIC.SETTING=VALUE; without a run "
                 "also settings of data and preprocess"
             )
-        if METRICS.spelled(metric) not in [spec.metric for spec in asked]:
+        if metric_named(metric) not in [spec.metric for spec in asked]:
             raise UsageError(
                 f"--set: found '{key}', and {metric} is not measured; add it to --metrics"
             )

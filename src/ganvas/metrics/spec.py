@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
 from ganvas.errors import UsageError
-from ganvas.registry import METRICS, closest
+from ganvas.registry import METRICS, UnknownComponent, closest, in_inception, without_count
 
 INCEPTION: Final = "inception"
 """The extractor in whose features some metrics have names of their own."""
@@ -39,10 +38,11 @@ def specs(metrics: str | Sequence[str], features: str, option: str) -> list[Spec
 
 def spec(text: str, features: str, option: str) -> Spec:
     """The metric that 'fd10k' names: fid10k too where features are Inception's."""
-    match = re.fullmatch(r"(.*?)(?:(\d+)(k?))?", text, re.DOTALL)
-    assert match
-    name, digits, thousands = match.groups()
-    num = None if digits is None else int(digits) * (1000 if thousands else 1)
+    name = text if text in METRICS else without_count(text)
+    counted = text[len(name) :]
+    num = (
+        int(counted.removesuffix("k")) * (1000 if counted.endswith("k") else 1) if counted else None
+    )
     metric = _metric(name, features, option)
     if num is not None and num < 2:
         raise UsageError(f"{option}: found '{text}'; allowed: 2 images or more")
@@ -55,8 +55,8 @@ def count(num: int) -> str:
 
 
 def _metric(name: str, features: str, option: str) -> str:
-    own = {METRICS.get(metric).in_inception: metric for metric in METRICS.names()}
-    if name and name in own:
+    own = in_inception()
+    if name in own:
         if features == INCEPTION:
             return own[name]
         raise UsageError(
@@ -64,5 +64,6 @@ def _metric(name: str, features: str, option: str) -> str:
             f"inception, or take {own[name]}"
         )
     if name not in METRICS:
-        raise UsageError(f"{option}: unknown metric '{name}'; {closest(name, METRICS.names())}")
+        known = closest(name, METRICS.names())
+        raise UnknownComponent(f"{option}: unknown metric '{name}'; {known}")
     return METRICS.spelled(name)

@@ -46,12 +46,8 @@ def save_checkpoint(state: State, folder: Path) -> None:
         shutil.rmtree(aside, ignore_errors=True)
 
 
-def load_checkpoint(state: State, folder: Path) -> None:
-    """Put the state back that `save_checkpoint` wrote, bit for bit.
-
-    Raises:
-        UsageError: the checkpoint is missing, damaged, or of another run.
-    """
+def read_checkpoint(folder: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """The tensors and counters of a checkpoint; UsageError if it is missing or damaged."""
     try:
         counters = json.loads((folder / _COUNTERS).read_text())
         weights = (folder / _WEIGHTS).read_bytes()
@@ -72,6 +68,16 @@ def load_checkpoint(state: State, folder: Path) -> None:
             f"checkpoint '{folder}' has format {counters.get('format')}; "
             f"this version reads {FORMAT}"
         )
+    return tensors, counters
+
+
+def load_checkpoint(state: State, folder: Path) -> None:
+    """Put the state back that `save_checkpoint` wrote, bit for bit.
+
+    Raises:
+        UsageError: the checkpoint is missing, damaged, or of another run.
+    """
+    tensors, counters = read_checkpoint(folder)
     try:
         _unpack(state, tensors, counters)
     except (LookupError, RuntimeError, TypeError, ValueError, AttributeError) as error:

@@ -89,8 +89,11 @@ def fit(
     checkpoint: Path | None = None,
     hooks: Hooks | None = None,
     data: ImageSet | None = None,
+    begin_with: str | Path | None = None,
 ) -> Trained:
     """Train `run` in `folder`, on `data` if its images have been loaded already.
+
+    With `begin_with` a new run has the weights of that run, or saved generator, where they fit.
 
     With `resume` go on with the run in there: from `checkpoint`, or from its newest one, or from
     the start if it was stopped before the first.
@@ -106,7 +109,7 @@ def fit(
     with tuned_process(device), own_randomness(device):
         try:
             session = open_session(
-                run, folder, reporter, device, data_root, resume, checkpoint, data
+                run, folder, reporter, device, data_root, resume, checkpoint, data, begin_with
             )
             try:
                 return _train(session, _ending(session, hooks, begun), reporter, hooks)

@@ -26,7 +26,7 @@ from ganvas.metrics.rows import Row
 from ganvas.metrics.spec import Spec, spec, specs
 from ganvas.pixels import ImageSet, Pixels
 from ganvas.protocols import Split
-from ganvas.registry import METRICS, closest
+from ganvas.registry import METRICS, closest, metric_named
 from ganvas.training.labels import classes_told
 
 SHARE: Final = 0.05
@@ -90,7 +90,7 @@ def asked(settings: Evaluate) -> list[Spec]:
     found = specs(settings.metrics, settings.features, "evaluate.metrics")
     best = settings.best.partition(".")[0]
     names = [item.metric for item in found]
-    if best and found and best not in names:
+    if best and found and spec(best, settings.features, "evaluate.best").metric not in names:
         raise UsageError(
             f"evaluate.best: found '{settings.best}', which is not measured; {closest(best, names)}"
         )
@@ -229,8 +229,10 @@ def _seconds_to_extract(extractor: Extractor, images: Pixels, num: int) -> float
 
 def _criterion(tasks: Sequence[Task], best: str) -> Criterion:
     """The value named, or the first of the first metric that has a better direction."""
-    name, _, key = best.partition(".")
-    task = next(task for task in tasks if name in ("", METRICS.name_of(task.metric)))
+    named, _, key = best.partition(".")
+    name = metric_named(named) if named else ""
+    fitting = [task for task in tasks if name in ("", METRICS.name_of(task.metric))]
+    task = next((task for task in fitting if task.blank.metric == named), fitting[0])
     values = task.blank.floor or task.metric.better
     better = {value: way for value, way in task.metric.better.items() if value in values}
     if key and key not in better:

@@ -26,7 +26,7 @@ from ganvas.images import grid, scale_for, write_png
 from ganvas.pixels import ImageSet, Pixels, fingerprint
 from ganvas.rundir import RunFolder, Status, now
 from ganvas.seeds import stream
-from ganvas.training.checkpoint import load_checkpoint, load_newest
+from ganvas.training.checkpoint import load_checkpoint, load_newest, save_checkpoint
 from ganvas.training.compute.graph import check_device
 from ganvas.training.curves import Curves
 from ganvas.training.environment import environment
@@ -36,6 +36,7 @@ from ganvas.training.labels import classes_told
 from ganvas.training.monitor import Monitor
 from ganvas.training.plan import make_plan
 from ganvas.training.progress import Reporter
+from ganvas.training.starting import start_from
 from ganvas.training.state import State, new_state
 from ganvas.training.updates import Alternating
 
@@ -89,8 +90,12 @@ def open_session(
     resume: bool,
     checkpoint: Path | None,
     data: ImageSet | None = None,
+    begin_with: str | Path | None = None,
 ) -> Session:
-    """Load the data where it is not given, build the nets, and make or reopen the run folder."""
+    """Load the data where it is not given, build the nets, and make or reopen the run folder.
+
+    Nets of a new run begin with the weights of `begin_with`, a run or a saved generator.
+    """
     started = now()
     check_device(run, device)
     if data is None:
@@ -100,6 +105,7 @@ def open_session(
     classes, about_classes = classes_told(run.model, data)
     state = new_state(run, data.shape, device, len(classes))
     check_last_batch(run, lengths, (state.players.G, state.players.D))
+    taken = [] if begin_with is None else start_from(begin_with, run.model, state, classes)
     plan = make_plan(run, data, data_root, device, reporter.say)
     run = plan.run
     about_data = {"images": len(data), "shape": data.shape, "sha256": fingerprint(data.images)}
@@ -113,8 +119,10 @@ def open_session(
         folder.sweep()
         logged = _restore(state, folder, checkpoint, reporter)
     else:
-        folder.create(run, record)
-    for line in filter(None, (data.about, about_classes)):
+        folder.create(run, record | ({"begun_with": str(begin_with)} if begin_with else {}))
+        if begin_with is not None:
+            save_checkpoint(state, folder.checkpoint(0))  # what a kill before the next goes back to
+    for line in filter(None, (data.about, about_classes, *taken)):
         reporter.say(line)
     for remark in data.remarks:
         reporter.warn(remark)

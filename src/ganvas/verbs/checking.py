@@ -11,8 +11,10 @@ if TYPE_CHECKING:
     from ganvas.pixels import Shape
 
 
-def check(run: "Run", data_root: Path | None, outdir: Path | None) -> list[str]:
-    """Remarks on a run that would begin, a line each.
+def check(
+    run: "Run", data_root: Path | None, outdir: Path | None, begin_with: str | Path | None = None
+) -> list[str]:
+    """Remarks on a run that would begin, with the weights of another or without, a line each.
 
     Published data sets are not read, only their files are checked; what is missing would be
     fetched, and is a remark.
@@ -27,6 +29,7 @@ def check(run: "Run", data_root: Path | None, outdir: Path | None) -> list[str]:
     from ganvas.training.compute.device import device_of
     from ganvas.training.compute.graph import check_device
     from ganvas.training.session import check_last_batch
+    from ganvas.training.starting import source_of
 
     check_device(run, device_of(run.train.device))
     num_images, shape, num_classes = _data(run, data_root)
@@ -41,6 +44,8 @@ def check(run: "Run", data_root: Path | None, outdir: Path | None) -> list[str]:
     _check_evaluation(run, data_root)
     if outdir is not None:
         _check_outdir(outdir)
+    if begin_with is not None:
+        source_of(begin_with, run.model)
     return [*_missing(run, data_root), *config.ignored(run)]
 
 

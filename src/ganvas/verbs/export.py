@@ -12,6 +12,7 @@ from ganvas.errors import RunError, UsageError
 from ganvas.files import write_file
 from ganvas.pretrained import hub as online
 from ganvas.verbs import completion
+from ganvas.verbs.imports import Imports, import_given, settings_file, with_components
 from ganvas.verbs.signatures import GENERATOR, verb
 
 Form = Literal["onnx", "page", "hub"]
@@ -62,6 +63,7 @@ def export(
     license: Annotated[
         str | None, Option(help="The generator's licence for its card, such as mit.")
     ] = None,
+    imports: Imports = None,
     push: Annotated[
         str | None,
         Option(
@@ -77,6 +79,7 @@ def export(
         RunError: images differ from the source's, or a file cannot be written; then nothing is. Or
             the hub cannot be reached; a folder to push stays.
     """
+    import_given(imports)
     _check("--to", to, get_args(Form))
     if values is not None:
         _check("--values", values, get_args(Values))
@@ -90,7 +93,7 @@ def export(
         online.check_push(push)
     from ganvas.exports import hub, onnx, page, source
 
-    opened = source.open_source(what, license)
+    opened = with_components(settings_file(what), lambda: source.open_source(what, license))
     path = Path(output or opened.card.recipe + ENDINGS[to])
     if to == "hub":
         hub.check_free(path)

@@ -7,6 +7,7 @@ from typing import Annotated
 from typer import Argument, Option
 
 from ganvas.errors import UsageError
+from ganvas.verbs.imports import Imports, import_given, with_components
 from ganvas.verbs.signatures import verb
 
 
@@ -33,6 +34,7 @@ def import_weights(
     *,
     recipe: Annotated[str, Option(help="The recipe whose generator it is.")],
     output: Annotated[Path | None, Option(help="New folder.  [default: RECIPE-imported]")] = None,
+    imports: Imports = None,
 ) -> Imported:
     """Take weights that another program trained into a recipe's generator.
 
@@ -51,7 +53,12 @@ def import_weights(
     from ganvas.imports import fit
     from ganvas.verbs.show import size_of_data
 
-    run = config.build(config.read_recipe(recipe).tables)
+    import_given(imports)
+
+    def build() -> config.Run:
+        return config.build(config.read_recipe(recipe).tables)
+
+    run = with_components(Path(recipe), build) if recipe.endswith(".toml") else build()
     if not Path(file).is_file():
         raise UsageError(f"'{file}' does not exist; allowed: a file of weights")
     path = Path(output or f"{run.recipe}-imported")

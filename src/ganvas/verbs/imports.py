@@ -49,8 +49,9 @@ def with_components(file: Path, action: Callable[[], T]) -> T:
     except UnknownComponent as error:
         named = [one for one in _named_in(file) if not components.is_imported(one)]
         if not named:
+            of = "" if str(error).startswith("--") else f"'{file}': "
             raise UsageError(
-                f"'{file}': {error}; one of your own is made known by --import FILE|MODULE"
+                f"{of}{error}; one of your own is made known by --import FILE|MODULE"
             ) from None
         if not _agreed(file, named):
             source = " ".join(f"--import {one}" for one in named)

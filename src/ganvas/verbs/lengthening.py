@@ -65,6 +65,12 @@ def said(begun: Run, run: Run) -> str:
     return f"lengthened from {begun.train.length} to {run.train.length}{ramps}"
 
 
+def refuse_start(begin_with: str | Path | None) -> None:
+    """UsageError if a run that goes on is to begin with other weights."""
+    if begin_with is not None:
+        raise UsageError("--from: found with --resume; a run that goes on has weights of its own")
+
+
 def _check_minutes(before: Length, after: Length, folder: RunFolder) -> None:
     if after.minutes is None:
         return

@@ -94,7 +94,21 @@ def _members(section: str) -> dict[str, str]:
     if section == "pretrained":
         return {name: pretrained.about(name) for name in pretrained.names()}
     registry = _registries()[section]
-    return {name: _first_line(registry.get(name)) for name in registry.names()}
+    return {
+        name: " ".join([_first_line(registry.get(name)), *_also(registry, name)])
+        for name in registry.names()
+    }
+
+
+def _also(registry: "Registry", name: str) -> list[str]:
+    """What else a component is called, as one sentence in a list; of most there is none."""
+    from ganvas.registry import METRICS, in_inception
+
+    called = registry.spellings(name)
+    if registry is METRICS:
+        own = [other for other, metric in in_inception().items() if metric == name]
+        called += [f"{other} in Inception's features" for other in own]
+    return [f"Also: {', '.join(called)}."] if called else []
 
 
 def _first_line(cls: type[Any]) -> str:
@@ -207,14 +221,16 @@ def _show_card(name: str) -> dict[str, Any]:
 
 def _show_component(name: str) -> dict[str, Any]:
     from ganvas import config
-    from ganvas.registry import closest, described
+    from ganvas.registry import METRICS, closest, described, is_metric, metric_named
 
     section, _, bare = name.rpartition(".")
     found = [
         registry
         for key, registry in _registries().items()
-        if bare in registry.names() and section in ("", key)
+        if bare in registry and section in ("", key)
     ]
+    if not found and section in ("", "metric") and is_metric(bare) and not _is_folder(name):
+        found, bare = [METRICS], metric_named(bare)  # one with a number of images, as fd10k
     if not found:
         if _is_folder(name):
             return _show_card(name)

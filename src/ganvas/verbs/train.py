@@ -11,7 +11,7 @@ from ganvas.errors import UsageError, printable
 from ganvas.files import is_utf8
 from ganvas.verbs import completion
 from ganvas.verbs.imports import Imports, import_given, with_components
-from ganvas.verbs.lengthening import lengthened, said
+from ganvas.verbs.lengthening import lengthened, refuse_start, said
 from ganvas.verbs.signatures import DataRoot, verb
 
 if TYPE_CHECKING:
@@ -132,6 +132,12 @@ def train(
     outdir: Annotated[
         Path | str | None, Option(help="The run folder.  [default: runs/RECIPE-NNN]")
     ] = None,
+    begin_with: Annotated[
+        Path | str | None,
+        Option(
+            "--from", help="Begin with the weights of a run or saved generator, where they fit."
+        ),
+    ] = None,
     progress: Annotated[
         Union[bool, "Console"], "show how it goes, on standard output or on a console of rich's"
     ] = True,
@@ -154,6 +160,7 @@ def train(
     run, choices, raw = _resolved(recipe, options, root, fetch=True)
     resume = options.get("resume")
     if resume is not None:
+        refuse_start(begin_with)
         folder, checkpoint = _resumable(Path(resume))
         run = _resumed(run, folder, checkpoint, outdir)
 
@@ -175,7 +182,7 @@ def train(
         data = None if raw is None else prepared(raw, run.preprocess)
         del raw  # which may be large pictures
         with RunFolder(Path(outdir)).locked() if outdir else claim(run.recipe) as folder:
-            return fit(run, folder, reporter, root, data=data)
+            return fit(run, folder, reporter, root, data=data, begin_with=begin_with)
     with folder.locked():
         begun = config.load(folder.config)
         if begun.train.length != run.train.length:
@@ -234,7 +241,14 @@ def _resolved(
     tables = config.override(tables, changes)
 
     def build() -> "tuple[Run, list[Choice], RawImages | None]":
+        from ganvas.training.plan import asked
+
         run = config.build(tables)  # so that a wrong setting is said before images are read
+        if not asked(run.evaluate) and options.get("every") is not None:
+            raise UsageError(
+                f"--every: found '{options['every']}' where nothing is evaluated; give --evaluate "
+                "too"
+            )
         choices, raw = _fitted(found, run, [key for key, _ in changes], root, fetch)
         chosen = config.override(tables, [(choice.setting, choice.value) for choice in choices])
         before, after = dict(config.leaves(found.tables)), dict(config.leaves(chosen))
@@ -244,15 +258,7 @@ def _resolved(
         return replace(run, reasons=reasons), choices, raw
 
     is_file = str(recipe).endswith(".toml")
-    run, choices, raw = with_components(Path(str(recipe)), build) if is_file else build()
-
-    from ganvas.training.plan import asked
-
-    if not asked(run.evaluate) and options.get("every") is not None:
-        raise UsageError(
-            f"--every: found '{options['every']}' where nothing is evaluated; give --evaluate too"
-        )
-    return run, choices, raw
+    return with_components(Path(str(recipe)), build) if is_file else build()
 
 
 def _fitted(
@@ -286,6 +292,7 @@ def dry_run(
     *,
     data_root: Path | str | None = None,
     outdir: Path | str | None = None,
+    begin_with: Path | str | None = None,
     **options: Unpack[Options],
 ) -> "tuple[Run, list[str]]":
     """The settings that `train` would run with, and remarks; nothing is trained or written.
@@ -300,7 +307,8 @@ def dry_run(
     if (resume := options.get("resume")) is not None:
         run = _resumed(run, *_resumable(Path(resume)), outdir)
         outdir = None
-    return run, check(run, root, Path(outdir) if outdir else None)
+        refuse_start(begin_with)
+    return run, check(run, root, Path(outdir) if outdir else None, begin_with)
 
 
 def _changes(options: Options) -> Iterator[tuple[str, Any]]:

@@ -12,20 +12,19 @@ from typing import Final
 
 import torch
 
-from ganvas.errors import UsageError
 from ganvas.metrics.extractors import classifier, classifier_net, learned
 from ganvas.metrics.extractors.extractor import CPU, Extractor, Watch, unwatched
 from ganvas.pixels import ImageSet
-from ganvas.registry import EXTRACTORS, closest
+from ganvas.registry import EXTRACTORS, UnknownComponent, closest
 
 AUTO: Final = "auto"
 
 
 def check(name: str, option: str) -> None:
-    """UsageError if there is no extractor of that name."""
+    """UnknownComponent if there is no extractor of that name."""
     known = [AUTO, *EXTRACTORS.names()]
     if name not in known:
-        raise UsageError(f"{option}: found '{name}'; {closest('', known)}")
+        raise UnknownComponent(f"{option}: found '{name}'; {closest('', known)}")
 
 
 def choose(
