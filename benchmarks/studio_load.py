@@ -79,6 +79,12 @@ def memory(pid: int) -> float:
     return int(line.split()[1]) / 1000
 
 
+def worked(pid: int) -> float:
+    """Seconds of a processor that a process has used."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
 def newest(log: Path) -> tuple[float, float]:
     """Images shown by now, and the time."""
     lines = log.read_text().splitlines() if log.exists() else []
@@ -124,10 +130,11 @@ def main() -> None:
 
 def measure(log: Path, port: int, token: str, pid: int, rounds: int, seconds: float) -> None:
     took: list[float] = []
-    ratios, held = [], [memory(pid)]
+    ratios, shares, held = [], [], [memory(pid)]
     failed = events = 0
-    print("| round | quiet, images/s | load, images/s | ratio | answered | slowest | memory |")
-    print("|---|---|---|---|---|---|---|")
+    heads = "round|quiet, images/s|load, images/s|ratio|answered|slowest|studio's CPU|memory"
+    print(f"| {' | '.join(heads.split('|'))} |")
+    print("|---|---|---|---|---|---|---|---|")
     for i in range(rounds):
         speeds = {}
         for phase in ("quiet", "load") if i % 2 == 0 else ("load", "quiet"):
@@ -138,9 +145,11 @@ def measure(log: Path, port: int, token: str, pid: int, rounds: int, seconds: fl
             for client in clients:
                 client.start()
             time.sleep(1)
-            before = newest(log)
+            before, cpu = newest(log), worked(pid)
             time.sleep(seconds)
             after = newest(log)
+            if clients:
+                shares.append((worked(pid) - cpu) / (after[1] - before[1]))
             stop.set()
             for client in clients:
                 client.join(30)
@@ -154,7 +163,7 @@ def measure(log: Path, port: int, token: str, pid: int, rounds: int, seconds: fl
         ratios.append(speeds["load"] / speeds["quiet"])
         print(
             f"| {i + 1} | {speeds['quiet']:,.0f} | {speeds['load']:,.0f} | {ratios[-1]:.3f} "
-            f"| {len(mine):,} | {1000 * max(mine):,.0f} ms | {held[-1]:.1f} MB |"
+            f"| {len(mine):,} | {1000 * max(mine):,.0f} ms | {shares[-1]:.1%} | {held[-1]:.1f} MB |"
         )
     took.sort()
     asked = (
@@ -165,6 +174,8 @@ def measure(log: Path, port: int, token: str, pid: int, rounds: int, seconds: fl
         f"\n{asked} from {CLIENTS} clients; {failed} not answered; median {1000 * middle:.0f} ms, "
         f"99 % within {1000 * most:.0f} ms, slowest {1000 * took[-1]:.0f} ms.\n"
         f"Memory {held[0]:.1f} MB before, {held[-1]:.1f} MB after.\n"
+        f"The studio used {statistics.median(shares):.1%} of one core under load (median).\n"
+        f"Load average of the machine {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores.\n"
         f"Training speed with load: {statistics.median(ratios):.3f} of that without (median)."
     )
 

@@ -200,3 +200,12 @@ def test_a_generator_without_classes_is_one_line(tiny_run: Path, garments: Path)
 def test_a_generator_of_other_classes_is_one_line(labelled_generator: Path, garments: Path) -> None:
     with pytest.raises(UsageError, match="label 'T-shirt/top' is no class of the data set"):
         ganvas.evaluate(labelled_generator, data=garments, metrics="1nn-labels")
+
+
+def test_unasked_a_labelled_generator_has_its_agreement_measured(
+    numbered: Path, garments: Path, tiny_run: Path
+) -> None:
+    rows = ganvas.evaluate(numbered, data=garments, features="pixels", num=20)
+    assert rows[-1].metric == "agreement20" and "a classifier is needed" in rows[-1].reason
+    rows = ganvas.evaluate(tiny_run / "generator", data=garments, features="pixels", num=20)
+    assert "agreement20" not in [row.metric for row in rows]

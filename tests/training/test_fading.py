@@ -14,6 +14,7 @@ import ganvas
 from ganvas.config import Ramp
 from ganvas.errors import UsageError
 from ganvas.models.modern import Modern
+from ganvas.rundir import RunFolder
 from ganvas.schedules import Progress
 from ganvas.training.labels import Fading
 
@@ -76,7 +77,8 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "model.label_fade": "0 to 1 from 20 % to 60 %",
         "latent.name": "normal", "latent.dims": 4, "ema.half_life": 50.0,
         "train.batch_size": 16, "train.length": "6 epochs", "train.device": "cpu",
-        "output.grid": [3, 4], "output.keep_checkpoints": 9, "evaluate.metrics": "none",
+        "output.grid": [3, 4], "output.keep_checkpoints": 9,
+        "evaluate.metrics": "1nn-labels20", "evaluate.every": "3 epochs",
     }  # fmt: skip
     ganvas.train(
         "cs231n-vanilla",
@@ -101,6 +103,14 @@ def test_a_run_fades_and_its_generator_holds_how_far(run: Path) -> None:
     assert 0.9 < float(generator.net.classes.share) <= 1  # type: ignore[arg-type]
     same, other = generator.sample(2, labels=0), generator.sample(2, labels=1)
     assert not np.array_equal(same, other)
+
+
+def test_its_labelled_fakes_are_measured_on_the_way(run: Path) -> None:
+    """As `ganvas evaluate` measures them, which knows the labels that were drawn."""
+    rows = RunFolder(run).read_metrics()
+    assert [row["metric"] for row in rows] == ["1nn-labels20"] * 2
+    (row,) = ganvas.evaluate(run, metrics="1nn-labels20", split="train")
+    assert row.values == rows[-1]["values"] and 0 < row.values["error"] < 1
 
 
 def test_it_goes_on_in_the_midst_of_it_to_the_bit(run: Path) -> None:

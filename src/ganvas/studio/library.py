@@ -66,6 +66,7 @@ class Library:
         self._version = 0
         self._gone: dict[str, int] = {}
         self._looked = -float("inf")
+        self._saved: tuple[float, dict[str, Path]] = (-float("inf"), {})
         self._lock = threading.Lock()
         self.complete = False
         """Whether all runs that there are have been looked at."""
@@ -153,7 +154,13 @@ class Library:
     # Generators that are no run's
 
     def saved_generators(self) -> dict[str, Path]:
-        """Saved generators below the folder that do not lie in a run."""
+        """Saved generators below the folder that lie in no run, by their names in addresses."""
+        if time.monotonic() - self._saved[0] > FRESH:
+            found = self._look_for_saved()  # before the clock is read: it may take long
+            self._saved = time.monotonic(), found
+        return self._saved[1]
+
+    def _look_for_saved(self) -> dict[str, Path]:
         found = {}
         runs = {str(entry.folder.path) for entry in self.entries()}
         for place, folders, files in os.walk(self.root, followlinks=False):

@@ -9,7 +9,7 @@ const COLUMNS = [
   ["state", "state", (run) => ORDER.indexOf(run.state)],
   ["images", "images", (run) => run.images],
   ["rate", "images/s", (run) => run.images_per_second],
-  ["left", "time left", (run) => run.time_left],
+  ["left", "time", (run) => run.time_left ?? run.seconds],
   ["last", "last", (run) => run.metric && run.metric.last],
   ["best", "best", (run) => run.metric && run.metric.best],
   ["updated", "written", (run) => run.updated],
@@ -158,12 +158,18 @@ function row(run, chosen, changed) {
       run.alarms ? el("span", { class: "alarm" }, `${run.alarms} warning${run.alarms > 1 ? "s" : ""}`) : null),
     cell("images", "images", compact(run.images), run.epoch ? el("span", { class: "quiet" }, `epoch ${short(run.epoch, 3)}`) : null),
     cell("rate", "images/s", count(run.images_per_second)),
-    cell("left", "time left", run.state === "running" ? duration(run.time_left) : "", run.seconds ? el("span", { class: "quiet" }, `${duration(run.seconds)} so far`) : null),
+    cell("left", "time", ...timeOf(run)),
     cell("last", "last", metric ? short(metric.last) : "–", metric ? el("span", { class: "quiet", title: metric.protocol }, metricName(metric)) : null),
     cell("best", "best", metric ? short(metric.best) : "–", metric && metric.floor !== null ? el("span", { class: "quiet" }, `real ${short(metric.floor)}`) : null),
     cell("updated", "written", written));
   node.classList.toggle("chosen", chosen.has(run.id));
   return { row: node, ago: written };
+}
+
+function timeOf(run) {
+  if (run.state !== "running") return [duration(run.seconds)];
+  const left = run.time_left === null ? "–" : `${duration(run.time_left)} left`;
+  return [left, run.seconds ? el("span", { class: "quiet" }, `${duration(run.seconds)} so far`) : null];
 }
 
 export function metricName(metric) {
