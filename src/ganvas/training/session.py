@@ -106,6 +106,8 @@ def open_session(
     state = new_state(run, data.shape, device, len(classes))
     check_last_batch(run, lengths, (state.players.G, state.players.D))
     taken = [] if begin_with is None else start_from(begin_with, run.model, state, classes)
+    if data.about:
+        reporter.say(data.about)  # before a net is trained to measure with, which takes its time
     plan = make_plan(run, data, data_root, device, reporter.say)
     run = plan.run
     about_data = {"images": len(data), "shape": data.shape, "sha256": fingerprint(data.images)}
@@ -122,7 +124,7 @@ def open_session(
         folder.create(run, record | ({"begun_with": str(begin_with)} if begin_with else {}))
         if begin_with is not None:
             save_checkpoint(state, folder.checkpoint(0))  # what a kill before the next goes back to
-    for line in filter(None, (data.about, about_classes, *taken)):
+    for line in filter(None, (about_classes, *taken)):
         reporter.say(line)
     for remark in data.remarks:
         reporter.warn(remark)
