@@ -41,7 +41,7 @@ from ganvas.images import to_float
 from ganvas.metrics.extractors import classifier_net as cn
 from ganvas.metrics.extractors import taught
 from ganvas.metrics.extractors.choice import choose
-from ganvas.metrics.extractors.learned import TRAINING, clustered, histograms
+from ganvas.metrics.extractors.learned import SHOWN, clustered, histograms
 from ganvas.metrics.frechet import FrechetDistance
 from ganvas.metrics.metric import Views
 from ganvas.pixels import ImageSet, Pixels
@@ -125,7 +125,7 @@ def patches(train: ImageSet, num: int = 100, side: int = 6) -> Features:
 
 def rotations(train: ImageSet) -> Features:
     """Of a net that learns by how many quarters an image is turned (Gidaris et al. 2018)."""
-    few = train.images[: taught.SHOWN // 4]
+    few = train.images[: SHOWN // 4]
     turned = np.concatenate([np.rot90(few, k, (2, 3)) for k in range(4)])
     return _fitted(turned, np.repeat(np.arange(4), len(few)))
 
@@ -140,17 +140,17 @@ def contrast(train: ImageSet) -> Features:
     net = cn.untrained(train.shape, 2, 0).train()
     rng = torch.Generator().manual_seed(0)
     pixels = torch.from_numpy(train.images)
-    cn.whiten(net.whitening, cn.augmented(to_float(pixels[:2000], -1.0, 1.0), TRAINING, rng))
+    cn.whiten(net.whitening, cn.augmented(to_float(pixels[:2000], -1.0, 1.0), taught.TRAINING, rng))
     torch.manual_seed(0)
     head = nn.Sequential(nn.Linear(128, 128), nn.BatchNorm1d(128), nn.ReLU(), nn.Linear(128, 128))
     weights = [value for value in net.stages.parameters() if value.requires_grad]
     weights += head.parameters()
-    steps, half = taught.SHOWN // 256, 128  # images a step, each seen twice
+    steps, half = SHOWN // 256, 128  # images a step, each seen twice
     optimizer = torch.optim.AdamW(weights, betas=(0.9, 0.95))
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 4e-3, total_steps=steps)
     for _ in range(steps):
         batch = to_float(pixels[torch.randint(len(pixels), (half,), generator=rng)], -1.0, 1.0)
-        views = torch.cat([cn.augmented(batch, TRAINING, rng) for _ in range(2)])
+        views = torch.cat([cn.augmented(batch, taught.TRAINING, rng) for _ in range(2)])
         found = head(net.features(views.contiguous(memory_format=torch.channels_last)))
         alike = F.normalize(found) @ F.normalize(found).T / 0.2
         alike.fill_diagonal_(-1e9)
@@ -163,13 +163,13 @@ def contrast(train: ImageSet) -> Features:
 
 def clusters_30(train: ImageSet) -> Features:
     """Of a net that learns 30 clusters of histograms of gradients (Caron et al. 2018)."""
-    few = train.images[: taught.SHOWN]
+    few = train.images[:SHOWN]
     return _fitted(few, clustered(few, 30))
 
 
 def clusters_100(train: ImageSet) -> Features:
     """The same with 100 clusters."""
-    few = train.images[: taught.SHOWN]
+    few = train.images[:SHOWN]
     return _fitted(few, clustered(few, 100))
 
 
@@ -206,8 +206,8 @@ CANDIDATES: Final[dict[str, Candidate]] = {
 
 def _fitted(images: Pixels, labels: np.ndarray) -> Features:
     num = int(labels.max()) + 1
-    shown = taught.SHOWN
-    return cn.fit(images, labels, num, images_shown=shown, training=TRAINING).features
+    shown = SHOWN
+    return cn.fit(images, labels, num, images_shown=shown, training=taught.TRAINING).features
 
 
 def _opened(extractor: str, train: ImageSet, dataset: str = "mnist") -> Features:
@@ -377,7 +377,7 @@ def main() -> None:
     print(text)
     if options.save:
         about = f"{platform.processor() or platform.machine()}, torch {torch.__version__}, "
-        about += f"{NUM} images a side, {taught.SHOWN:,} images shown, {date.today()}"
+        about += f"{NUM} images a side, {SHOWN:,} images shown, {date.today()}"
         options.save.write_text(f"# Which features see what classifiers see\n\n{about}\n\n{text}")
 
 

@@ -387,12 +387,12 @@ def test_training_prints_how_it_goes(cli: Cli, tiny_run: Path) -> None:
 
 
 def test_json_of_a_run_is_alone_on_standard_output(cli: Cli, tiny_run: Path) -> None:
-    result = cli("train", tiny_run / "config.toml", "--json", "--evaluate", "fd20")
+    result = cli("train", tiny_run / "config.toml", "--json", "--evaluate", "kd32")
     assert result.code == 0
     found = json.loads(result.out)
     assert (found["folder"], found["steps"], found["images"]) == ("runs/tiny-001", 12, 192)
     assert found["finished"] and found["seconds"] > 0
-    assert [row["metric"] for row in found["last"]] == ["fd20"]
+    assert [row["metric"] for row in found["last"]] == ["kd32"]
     assert found["best"][0]["values"]["distance"] <= found["last"][0]["values"]["distance"]
     assert "epoch 3.0 · step 12 of 12" in result.err  # progress
 

@@ -309,7 +309,7 @@ def test_what_is_not_a_setting_is_refused(text: str) -> None:
         ("output.grid", [0, 4], ["output.grid", "found 0"]),
         ("output.grid", [4], ["output.grid"]),
         ("output.keep_checkpoints", 0, ["output.keep_checkpoints: found 0"]),
-        ("watchdog.collapse", "ignore", ["watchdog.collapse: found 'ignore'", "'stop' or 'warn'"]),
+        ("watchdog.collapse", "ignore", ["watchdog.collapse: found 'ignore'", "'rollback' or"]),
         ("seed", -1, ["seed: found -1", "0 to 2^63 - 1"]),
         ("seed", 2**63, [f"seed: found {2**63}"]),
         ("seed", 1.5, ["seed: found 1.5"]),

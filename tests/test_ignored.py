@@ -39,6 +39,12 @@ from ganvas import config
         ),
         ("quickstart", {"loss.d_scale": 0.5, "update.d_batch": "merged"}, []),
         ("quickstart", {"loss.d_scale": 0.5, "update.d_batch": "separate"}, ["loss.d_scale"]),
+        ("quickstart", {"watchdog.collapse": "stop"}, []),
+        (
+            "quickstart",
+            {"watchdog.collapse": "stop", "train.on_failure": "rollback"},
+            ["watchdog.collapse"],
+        ),
         (
             "quickstart",
             {"model.name": "modern", "model.label_fade": "0 to 1"},

@@ -59,7 +59,7 @@ def trained(result: Trained, as_json: bool) -> None:
 
 def _evaluations(result: Trained) -> None:
     """The last and the best evaluation of a run, and what evaluating took."""
-    if not result.last or not result.best:
+    if not result.last:
         return
 
     def said(rows: Sequence[Row]) -> str:
@@ -69,12 +69,17 @@ def _evaluations(result: Trained) -> None:
         )
 
     last, best = result.last, result.best
-    at = f"step {best[0].step:,}, {best[0].images:,} images: {result.folder / 'best'}"
+    at = (
+        f"step {best[0].step:,}, {best[0].images:,} images: {result.folder / 'best'}"
+        if best
+        else ""
+    )
     if best == last:
         say(f"  last and best: {said(last)}; {at}")
     else:
         say(f"  last: {said(last)}")
-        say(f"  best: {said(best)}; {at}")
+        if best:
+            say(f"  best: {said(best)}; {at}")
     floors = ", ".join(
         f"{row.metric} " + " ".join(f"{key} {_text(row.floor[key])}" for key in row.floor)
         for row in last

@@ -52,6 +52,25 @@ def test_of_a_share(value: float, said: str, rows: list[Any]) -> None:
 
 
 @pytest.mark.parametrize(
+    ("interval", "said"),
+    [
+        ((0.5, 1.5), "told apart from real images: kd59 1 (0.5 to 1.5), real images 0.02"),
+        (
+            (-0.1, 2.1),
+            "not to be told from real images by so few: kd59 1 (-0.1 to 2.1), real images",
+        ),
+        ((0.01, 2.1), "not to be told from real images by so few: kd59 1 (0.01 to 2.1), real "),
+    ],
+)
+def test_of_a_kernel_distance(interval: tuple[float, float], said: str, rows: list[Any]) -> None:
+    row = dataclasses.replace(
+        rows[0], metric="kd59", settings={"kd": {}}, values={"distance": 1.0},
+        intervals={"distance": interval}, floor={"distance": 0.02},
+    )  # fmt: skip
+    assert verdict(row).startswith(said)
+
+
+@pytest.mark.parametrize(
     "floor", [{}, {"distance": 0.0}, {"distance": -0.1}, {"distance": math.nan}]
 )
 def test_without_a_floor_to_speak_of_there_is_none(

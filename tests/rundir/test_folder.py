@@ -154,6 +154,20 @@ def test_the_best_checkpoint_is_not_pruned(folder: RunFolder) -> None:
     assert [folder.step_of(path) for path in folder.checkpoints()] == [4]
 
 
+def test_what_the_watchdog_saw_of_steps_that_were_given_up_stays(folder: RunFolder) -> None:
+    """A run that went back once, and is gone on with from step 20."""
+    folder.rewind_watchdog(20, 0)
+    assert not folder.watchdog.exists()
+    for step, rollbacks in ((10, 0), (50, 0), (15, 1), (30, 1), (12, 2)):
+        folder.append_watchdog({"step": step, "rollbacks": rollbacks, "fault": "collapse"})
+    with folder.watchdog.open("a") as file:
+        file.write('mine\n{"mine": 1}\n')
+    folder.rewind_watchdog(20, 1)
+    kept = [(line["step"], line["rollbacks"]) for line in folder.read_watchdog()]
+    assert kept == [(10, 0), (50, 0), (15, 1)]
+    assert folder.watchdog.read_bytes().endswith(b'mine\n{"mine": 1}\n')
+
+
 def test_rewinding_drops_rows_of_later_steps_and_keeps_all_others(folder: RunFolder) -> None:
     assert folder.read_metrics() == []
     folder.append_metrics([{"metric": "fd", "step": step} for step in (2, 4, None)])

@@ -26,7 +26,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from ganvas import config
 from ganvas.errors import UsageError
 from ganvas.rundir import RunFolder
-from ganvas.training import loop
+from ganvas.training import loop, watchdog
 from ganvas.training.hooks import Hooks
 from ganvas.training.state import State
 
@@ -592,7 +592,7 @@ def test_a_loss_that_is_nan_stops_the_run_and_keeps_the_last_good_checkpoint(
     assert result.code == 1
     (line,) = result.err.splitlines()
     assert line.startswith("ganvas: stopped: D/loss and ")
-    assert "G/loss not finite at 128 images" in line
+    assert "G/loss not finite at step 7, 112 images" in line
     folder = RunFolder(tmp_path / "run")
     assert [path.name for path in folder.checkpoints()] == ["step-00000004"]
     assert folder.read_log()[-1]["G/loss"] is None
@@ -608,7 +608,7 @@ def test_with_warn_the_run_goes_on_and_the_last_good_state_stays(
     result = train_tiny(tmp_path / "run", **{"watchdog.not_finite": "warn"})
     assert result.finished
     folder = RunFolder(tmp_path / "run")
-    assert [line["step"] for line in folder.read_log()] == [2, 4, 6, 8, 10, 12]
+    assert [line["step"] for line in folder.read_log()] == [2, 4, 6, 7, 8, 10, 12]
     assert [path.name for path in folder.checkpoints()] == ["step-00000004"]
     from ganvas.generator import load
 
@@ -632,12 +632,11 @@ def test_a_dead_discriminator_and_collapse_are_said(
             weights[-2].zero_()
 
     at_step(monkeypatch, act)
+    monkeypatch.setattr(watchdog, "EARLY", 0)
     result = cli("train", tiny_run / "config.toml", "--outdir", "run")
     assert result.code == 0
     assert "warning: D's loss has been below 0.0001 for 5 log lines at 160 images" in result.out
-    assert (
-        "warning: the last 3 sample sheets show nearly one image only, at 192 images" in result.out
-    )
+    assert "warning: the last 3 sheets show nearly one image, or a few, at 192 images" in result.out
 
 
 def test_a_full_disk_is_one_line_and_the_run_goes_on_when_there_is_room(

@@ -6,13 +6,13 @@ import json
 import math
 import shutil
 import signal
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-import platformdirs
 import pytest
 import torch
 from safetensors.torch import load_file
@@ -33,21 +33,10 @@ from ganvas.training.plan import Criterion, Plan
 
 Train = Callable[..., Any]
 
-
-@pytest.fixture(autouse=True, scope="module")
-def cache(tmp_path_factory: pytest.TempPathFactory) -> Any:
-    folder = tmp_path_factory.mktemp("cache")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(platformdirs, "user_cache_dir", lambda app: str(folder))
-        yield folder
+pytestmark = pytest.mark.usefixtures("own_cache", "plain_plots")
 
 
-@pytest.fixture(autouse=True)
-def plain_plots(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(loop, "plot_losses", lambda path, title, lines: path.write_text(title))
-
-
-def measuring(metrics: str = "fd", every: str = "3 steps", **others: Any) -> dict[str, Any]:
+def measuring(metrics: str = "kd", every: str = "3 steps", **others: Any) -> dict[str, Any]:
     return {"evaluate.metrics": metrics, "evaluate.every": every, **others}
 
 
@@ -155,33 +144,96 @@ def test_a_period_is_obeyed_and_the_end_is_measured(
     assert [event.value for event in scalars] == pytest.approx(values)
 
 
-@pytest.mark.parametrize(
-    ("step", "seconds", "spent", "cost", "due"),
-    [
-        (10, 100.0, 0.0, 4.9, True),
-        (10, 100.0, 0.0, 5.1, False),  # over 5 % of the time so far
-        (10, 100.0, 3.0, 2.1, False),
-        (11, 110.0, 0.0, 1.0, False),  # not the end of an epoch
-        (90, 900.0, 41.0, 4.0, True),
-        (90, 900.0, 43.0, 4.0, False),  # the last one would come out over 5 % of 1,000 s
-        (100, 10.0, 9.0, 99.0, True),  # the last one is certain
-    ],
-)
-def test_auto_stays_under_its_share_of_the_time(
-    step: int, seconds: float, spent: float, cost: float, due: bool
-) -> None:
-    """Of 100 steps of 10 s each, in epochs of 10 steps."""
+def monitor_of(length: str, ready: float, cost: float | None) -> Any:
+    """A monitor in a run of epochs of 10 steps; making ready took so long, measuring will."""
     found = Monitor.__new__(Monitor)
-    train = SimpleNamespace(length=Length(10, "epochs"))
+    train = SimpleNamespace(length=Length.parse(length))
     found.run = SimpleNamespace(evaluate=Evaluate(), train=train)  # type: ignore[assignment]
-    found.plan = Plan(None, tasks=(None,))  # type: ignore[arg-type]
-    found.lengths = SimpleNamespace(steps_per_epoch=10)  # type: ignore[assignment]
-    found.state = SimpleNamespace(step=step, evaluation_seconds=spent)  # type: ignore[assignment]
-    found.logged, found._cost = 0, cost
-    assert found.is_due(step == 100, 100, seconds) == due
-    if step < 100:  # by the clock, the end is where the minutes are over
-        train.length = Length(1000 / 60, "minutes")
-        assert found.is_due(False, None, seconds) == due
+    task = SimpleNamespace(reference=SimpleNamespace(num=2_000))
+    found.plan = Plan(None, tasks=(task,), seconds=ready)  # type: ignore[arg-type]
+    found.lengths = SimpleNamespace(steps_per_epoch=10, steps=lambda _: 10)  # type: ignore[assignment]
+    found.state = SimpleNamespace(step=0, evaluation_seconds=ready)  # type: ignore[assignment]
+    found.logged, found.rows, found._cost = 0, {}, cost
+    return found
+
+
+@pytest.mark.parametrize("ready", [0.0, 4.0])
+@pytest.mark.parametrize("grows", [1.0, 1.15])
+@pytest.mark.parametrize("cost", [0.1, 2.0, 10.0, 22.0])
+@pytest.mark.parametrize("length", ["100 epochs", "16.6666 minutes"])
+def test_auto_stays_under_its_share_of_the_time(
+    length: str, cost: float, grows: float, ready: float
+) -> None:
+    """1,000 steps of 1 s; an evaluation may take a little longer than the one before."""
+    found = monitor_of(length, ready, cost)
+    state = found.state
+    measured = []
+    total = 1_000
+    said = found.costly(total, 0.0) if "minutes" in length else ""
+    for step in range(1, total + 1):
+        state.step = step
+        said = said or found.costly(total, float(step))
+        if found.is_due(step == total, total, float(step)):
+            cost *= grows if len(measured) < 2 else 1.0
+            state.evaluation_seconds += cost
+            found._cost = cost
+            measured.append(step)
+    share = state.evaluation_seconds / total
+    assert (
+        measured[-1] == total
+        and max(measured[:-1], default=0) <= 950
+        and all(step % 10 == 0 for step in measured)
+    )
+    assert share < 0.05 and said == ""
+    assert len(measured) >= min(60, int(0.6 * (50 - ready) / cost))  # which is used
+
+
+def test_where_the_end_alone_takes_more_it_is_said_beforehand() -> None:
+    found = monitor_of("100 epochs", ready=20.0, cost=40.0)
+    found.state.step = 20
+    said = found.costly(1_000, 20.0)
+    assert (
+        "measuring 2,000 images, at the end alone, comes to about 60.0 s, 6 % of 1,000.0 s" in said
+    )
+    assert "the real images took 20.0 s" in said
+    assert not any(found.is_due(False, 1_000, float(step)) for step in (20, 500, 990))
+    found = monitor_of("100 epochs", ready=20.0, cost=40.0)
+    found.run.evaluate = Evaluate(every="10 steps")  # what was asked for is done
+    assert found.costly(1_000, 20.0) == ""
+
+
+def test_a_costly_evaluation_is_said_to_be_once_before_it_is_made(
+    cli: Any, tiny_run: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Monitor, "cost", 9.0)
+    result = cli("train", tiny_run / "config.toml", "--evaluate", "kd", "--outdir", "run")
+    said = [line for line in result.out.splitlines() if line.startswith("measuring 32 images")]
+    assert len(said) == 1 and "at the end alone, comes to about" in said[0]
+    assert {row["step"] for row in rows_of(Path("run"))} == {12}
+
+
+def test_the_first_guess_has_the_drawing_of_fakes_in_it(
+    train_tiny: Train, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of nets that take longer to draw with than to train with."""
+    drawn = Monitor._drawn
+
+    def slowly(self: Monitor, generator: Any, num: int, seed: int) -> Any:
+        time.sleep(0.002 * num)
+        return drawn(self, generator, num, seed)
+
+    costs = []
+
+    def look(state: Any) -> None:
+        costs.append(sessions[0].cost)
+
+    sessions: list[Monitor] = []
+    begin = Monitor.__post_init__
+    monkeypatch.setattr(Monitor, "__post_init__", lambda self: (begin(self), sessions.append(self)))
+    monkeypatch.setattr(Monitor, "_drawn", slowly)
+    monkeypatch.setattr(loop, "Hooks", lambda: Hooks(after_step=look))
+    train_tiny(tmp_path / "run", **measuring("kd", "9 epochs"))
+    assert costs[0] > 0.064
 
 
 def test_time_for_evaluation_is_no_training_time(
@@ -240,7 +292,7 @@ def stop_after(patch: pytest.MonkeyPatch, step: int) -> None:
 def test_wherever_it_stops_the_evaluations_go_on_as_if_nothing_had_been(
     stops: list[int], train_tiny: Train, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    changes = measuring("fd20,kd20", **{"output.checkpoint": "5 steps"})
+    changes = measuring("fd20,kd32", **{"output.checkpoint": "5 steps"})
     whole = train_tiny(tmp_path / "whole", **changes)
     folder, spent = tmp_path / "cut", 0.0
     for step in stops:
@@ -342,11 +394,11 @@ def test_a_lost_best_generator_comes_back_from_its_checkpoint(
 def test_rows_of_another_protocol_are_kept_and_count_for_nothing(
     train_tiny: Train, tmp_path: Path
 ) -> None:
-    trained = train_tiny(tmp_path / "run", **measuring("fd20"))
+    trained = train_tiny(tmp_path / "run", **measuring("kd32"))
     folder = RunFolder(tmp_path / "run")
-    (row,) = ganvas.evaluate(tmp_path / "run", metrics="fd", num=20, split="train", seed=1)
+    (row,) = ganvas.evaluate(tmp_path / "run", metrics="kd", num=32, split="train", seed=1)
     other = row.as_json() | {"values": {"distance": -1.0}}
-    folder.append_metrics([other, {"metric": "fd20", "mine": True}, {"note": 1}])
+    folder.append_metrics([other, {"metric": "kd32", "mine": True}, {"note": 1}])
     with folder.metrics.open("a") as file:
         file.write("mine\n")
     before = folder.metrics.read_bytes()
@@ -447,7 +499,7 @@ def test_the_command_says_last_best_and_real_images(
     scored(monkeypatch, {4: 1.0, 8: 2.0, 12: 0.0})
     result = cli(
         "train", tiny_run / "config.toml", "--evaluate", "fd20,prdc500", "--every", "1epoch",
-        "--outdir", "run",
+        "--outdir", "run", "--set", "evaluate.best=prdc",
     )  # fmt: skip
     assert (result.code, result.err) == (0, "")
     assert "evaluates fd20, prdc32 every 1epoch" in result.out and "prdc500 is prdc32" in result.out
@@ -461,4 +513,4 @@ def test_the_command_says_last_best_and_real_images(
     assert f"fd20 distance {rows[0]['floor']['distance']:.4g}" in floor
     assert "% of the training time" in floor
     progress = [line for line in result.out.splitlines() if line.startswith("epoch")]
-    assert f" · fd20 {rows[2]['values']['distance']:.4g} · " in progress[-1]
+    assert f" · prdc32 {rows[3]['values']['precision']:.4g} · " in progress[-1]

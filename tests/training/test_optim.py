@@ -186,3 +186,30 @@ def test_schedules_hold_in_tensorflows_form_too(on_device: bool) -> None:
         value.grad = torch.ones(1)
         optimizer.step()
         torch.testing.assert_close(value.detach(), torch.tensor([expected]))
+
+
+def test_its_pace_is_the_mean_step_in_learning_rates() -> None:
+    """After one step it is 1: the mean gradient and its root mean square are the same."""
+    value = torch.tensor([1.0, 2.0], requires_grad=True)
+    optimizer = Adam([value], AdamSettings(learning_rate=0.5, beta_1=0.5, beta_2=0.75, eps=1e-12))
+    assert optimizer.pace() == math.inf
+    value.grad = torch.tensor([3.0, -4.0])
+    optimizer.step()
+    assert optimizer.pace() == pytest.approx(1.0)
+    value.grad = torch.tensor([-3.0, -4.0])
+    optimizer.step()
+    # the first: mean (0.5 x 1.5 - 1.5) / 0.75 = -1, square (0.75 x 2.25 + 2.25) / 0.4375 = 9
+    assert optimizer.pace() == pytest.approx((1 / 3 + 1) / 2)
+
+
+def test_its_factor_is_on_top_of_the_schedule() -> None:
+    moved = []
+    for settings, factor in ((0.5, 0.1), (0.05, 1.0)):
+        value = torch.tensor([1.0], requires_grad=True)
+        optimizer = Adam([value], AdamSettings(learning_rate=settings))
+        optimizer.factor = factor
+        optimizer.follow(Progress(0, 0.0))
+        value.grad = torch.tensor([3.0])
+        optimizer.step()
+        moved.append(float(value.detach()))
+    assert moved[0] == moved[1] != 1.0

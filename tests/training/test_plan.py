@@ -10,7 +10,6 @@ from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
-import platformdirs
 import pytest
 
 import ganvas
@@ -18,27 +17,15 @@ from ganvas import config
 from ganvas.config import Evaluate
 from ganvas.data.prepare import load_images
 from ganvas.errors import UsageError
-from ganvas.metrics.extractors import countdown, taught
+from ganvas.metrics.extractors import classifier, countdown, taught
 from ganvas.metrics.frechet import FrechetDistance
 from ganvas.metrics.kernel import KernelDistance
 from ganvas.rundir import RunFolder
-from ganvas.training import loop
 from ganvas.training.plan import Criterion, Plan, asked, make_plan, usual_count
 
 Train = Callable[..., Any]
 
-
-@pytest.fixture(autouse=True, scope="module")
-def cache(tmp_path_factory: pytest.TempPathFactory) -> Any:
-    folder = tmp_path_factory.mktemp("cache")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(platformdirs, "user_cache_dir", lambda app: str(folder))
-        yield folder
-
-
-@pytest.fixture(autouse=True)
-def plain_plots(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(loop, "plot_losses", lambda path, title, lines: path.write_text(title))
+pytestmark = pytest.mark.usefixtures("own_cache", "plain_plots")
 
 
 @pytest.mark.parametrize(
@@ -74,14 +61,15 @@ def test_better_has_a_direction(better: Any, values: list[float], order: list[in
 @pytest.mark.parametrize(
     ("metrics", "best", "expected"),
     [
-        ("prdc10,fd10", "", ("prdc10", "precision", "higher")),
-        ("prdc10,fd10", "fd", ("fd10", "distance", "lower")),
-        ("fd10,prdc10", "prdc.coverage", ("prdc10", "coverage", "higher")),
-        ("fd10,frechet20", "frechet.distance", ("fd10", "distance", "lower")),
-        ("fd10,frechet20", "fd20.distance", ("fd20", "distance", "lower")),
-        ("1nn10", "", ("1nn10", "accuracy", "half")),
+        ("prdc30,kd30", "", ("prdc30", "precision", "higher")),
+        ("prdc30,kd30", "kd", ("kd30", "distance", "lower")),
+        ("fd30,prdc30", "prdc.coverage", ("prdc30", "coverage", "higher")),
+        ("kd30,kernel31", "kernel.distance", ("kd30", "distance", "lower")),
+        ("kd30,kernel31", "kd31.distance", ("kd31", "distance", "lower")),
+        ("1nn30", "", ("1nn30", "accuracy", "half")),
         ("kd", "", ("kd32", "distance", "lower")),
-        ("fd500,fd9000", "", ("fd32", "distance", "lower")),
+        ("fd500,fd9000", "", ("kd32", "distance", "lower")),  # of 32 images in 128 features
+        ("fd30,prdc31", "", ("prdc31", "precision", "higher")),
     ],
 )
 def test_which_value_decides(
@@ -89,6 +77,58 @@ def test_which_value_decides(
 ) -> None:
     plan = plan_of(tiny_settings | {"evaluate.metrics": metrics, "evaluate.best": best})
     assert plan.criterion == Criterion(*expected)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("metrics", "best", "measured", "said"),
+    [
+        ("fd", "", ["fd32", "kd32"],
+         "kd32 decides, for 32 images are too few for the covariance of 128 features"),
+        ("fd", "fd", ["fd32"], "no best generator is kept: 32 images are too few for the covari"),
+        ("kd29", "", ["kd29"], "no best generator is kept: 29 images are too few to tell gene"),
+        ("fd29", "", ["fd29"], "no best generator is kept: 29 images are too few to tell gene"),
+        ("fd,kd29,prdc", "", ["fd32", "kd29", "prdc32"], "prdc32 decides, for 32 images are too"),
+    ],
+)  # fmt: skip
+def test_what_has_too_few_images_does_not_decide(
+    metrics: str, best: str, measured: list[str], said: str, tiny_settings: dict[str, Any]
+) -> None:
+    plan = plan_of(tiny_settings | {"evaluate.metrics": metrics, "evaluate.best": best})
+    assert [task.blank.metric for task in plan.tasks] == measured
+    assert (plan.criterion is None) == ("no best" in said)
+    assert said in plan.about
+
+
+def test_a_frechet_distance_decides_of_more_images_than_features() -> None:
+    """The digits' classifier has 128 features."""
+    plan = {}
+    for num in (128, 129):
+        settings = [("evaluate.metrics", f"fd{num}")]
+        run = config.build(config.override(config.read_recipe("quickstart").tables, settings))
+        plan[num] = make_plan(run, load_images(run.data, run.preprocess), None)
+    assert [of.criterion and of.criterion.metric for of in plan.values()] == ["kd128", "fd129"]
+
+
+def test_what_evaluate_measures_is_measured_on_the_way_too() -> None:
+    """A trial on a few images would refuse both."""
+    tables = config.read_recipe("quickstart").tables
+    changes = [("evaluate.metrics", "parzen200,classes200")]
+    run = config.build(config.override(tables, changes))
+    plan = make_plan(run, load_images(run.data, run.preprocess), None)
+    assert [task.blank.metric for task in plan.tasks] == ["parzen200", "classes200"]
+    assert plan.criterion and all(task.blank.floor for task in plan.tasks)
+
+
+def test_of_twenty_pictures_none_is_the_best(cli: Any, tmp_path: Path) -> None:
+    """They are trained on and measured; what the numbers cannot tell is not told."""
+    images = np.random.default_rng(0).integers(0, 256, (20, 8, 8), dtype=np.uint8)
+    np.savez(tmp_path / "few.npz", images=images)
+    run = ("train", "--data", "few.npz", "--epochs", "3", "--batch-size", "4", "--outdir", "run")
+    said = cli(*run)
+    assert said.code == 0 and "no best generator is kept: 10 images are too few" in said.out
+    assert "  last: fd10 distance" in said.out and "best:" not in said.out
+    assert not (tmp_path / "run" / "best").exists()
+    assert cli("train", "--resume", "run").code == 0
 
 
 def plan_of(settings: dict[str, Any], **options: Any) -> Plan:
@@ -102,13 +142,13 @@ def test_what_is_lowered_and_what_images_are_looked_at_with_is_said(
     tiny_settings: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Labelled images are looked at with a classifier, which is trained first."""
-    monkeypatch.setattr(taught, "SHOWN", 200)
+    monkeypatch.setattr(classifier, "SHOWN", 200)
     images = np.random.default_rng(0).integers(0, 256, (80, 8, 8), dtype=np.uint8)
     np.savez(tmp_path / "labelled.npz", images=images, labels=np.arange(80) % 2)
     labelled = tiny_settings | {"data.path": str(tmp_path / "labelled.npz")}
     plan = plan_of(labelled | {"evaluate.metrics": "fd9000,prdc10", "evaluate.every": "2 epochs"})
     for part in (
-        "evaluates fd40, prdc10 every 2 epochs, against npz",
+        "evaluates fd40, prdc10, kd40 every 2 epochs, against npz",
         "features: classifier: trained here on 40 training images, right on ",
         " % of 40 others",
         "fd9000 is fd40 here",
@@ -140,6 +180,14 @@ def test_the_number_of_images_is_written_down(train_tiny: Train, tmp_path: Path)
     assert begun.evaluate.metrics == ("fd32", "prdc9k", "kd32")
 
 
+def test_a_run_goes_on_with_the_distance_that_was_added(train_tiny: Train, tmp_path: Path) -> None:
+    trained = train_tiny(tmp_path / "run", **{"evaluate.metrics": "fd"})
+    assert [row.metric for row in trained.last] == ["fd32", "kd32"]
+    for metrics in (None, "fd", "fd,kd"):
+        again = ganvas.train(resume=tmp_path / "run", evaluate=metrics, progress=False)
+        assert (again.last, again.best) == (trained.last, trained.best)
+
+
 @pytest.mark.slow_after(2)
 @pytest.mark.parametrize("metrics", [None, "fd,kd", "frechet,kd", "fd32,kd20"])
 def test_a_run_goes_on_by_the_names_that_it_was_begun_with(
@@ -150,7 +198,7 @@ def test_a_run_goes_on_by_the_names_that_it_was_begun_with(
     assert (again.last, again.best) == (trained.last, trained.best)
 
 
-@pytest.mark.parametrize("metrics", ["fd20,kd20", "kd,fd", "fd", "fd,kd,prdc"])
+@pytest.mark.parametrize("metrics", ["fd20,kd20", "kd,fd", "prdc", "fd,kd,prdc"])
 def test_a_run_does_not_go_on_with_other_metrics(
     metrics: str, train_tiny: Train, tmp_path: Path
 ) -> None:
@@ -239,7 +287,7 @@ def labelled(tmp_path: Path) -> Path:
 def test_one_name_is_one_number_on_the_way_and_afterwards(
     labelled: Path, train_tiny: Train, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(taught, "SHOWN", 200)
+    monkeypatch.setattr(classifier, "SHOWN", 200)
     changes = {"data.path": str(labelled), "evaluate.metrics": ["fd20"]}
     (found,) = train_tiny(tmp_path / "run", **changes).last
     (row,) = ganvas.evaluate(tmp_path / "run", metrics="fd", num=20, split="train")
@@ -265,7 +313,7 @@ def test_a_runs_features_are_those_that_it_is_evaluated_in(
 def test_a_net_is_trained_aloud_but_not_to_tell_whether_it_can_be(
     labelled: Path, tiny_settings: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(taught, "SHOWN", 240)
+    monkeypatch.setattr(classifier, "SHOWN", 240)
     monkeypatch.setattr(taught, "PASSES", 59)  # a net of its own in the cache
     monkeypatch.setattr(countdown, "PATIENCE", 0.0)
     settings = tiny_settings | {"data.path": str(labelled), "evaluate.metrics": "fd20"}

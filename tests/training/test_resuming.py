@@ -24,7 +24,7 @@ Train = Callable[..., Any]
 SETTINGS = {
     "output.checkpoint": "1 epoch",
     "output.keep_checkpoints": 3,
-    "evaluate.metrics": "fd20",
+    "evaluate.metrics": "kd32",
     "evaluate.every": "1 epoch",
 }
 NAMES = ("README.md", "config.json", "model.safetensors")

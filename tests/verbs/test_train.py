@@ -22,7 +22,7 @@ def test_an_option_of_a_setting_sets_it_and_nothing_else() -> None:
     values = {
         "epochs": 7, "images": 70, "minutes": 0.7, "batch_size": 7, "learning_rate": 0.07,
         "beta_1": 0.7, "encoding_dims": 7, "image_size": 7, "seed": 7, "device": "cpu",
-        "evaluate": "none", "every": "7 steps", "skip_broken": True,
+        "evaluate": "none", "every": "7 steps", "skip_broken": True, "on_failure": "stop",
     }  # fmt: skip
     marked = {
         name: mark.settings

@@ -28,6 +28,7 @@ from ganvas.config.run import (
     unknown_components,
 )
 from ganvas.config.sections import (
+    Action,
     AdamSettings,
     Ema,
     Evaluate,
@@ -44,6 +45,7 @@ __all__ = [
     "COMPONENTS",
     "DEFAULTS",
     "SECTIONS",
+    "Action",
     "AdamSettings",
     "Amount",
     "Decay",

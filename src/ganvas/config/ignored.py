@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 from ganvas.config.recipes import read_recipe, recipe_names
 from ganvas.config.run import Run, leaves, to_tables
-from ganvas.config.sections import Evaluate
-from ganvas.registry import UPDATES
+from ganvas.config.sections import Evaluate, Watchdog
+from ganvas.registry import UPDATES, settings
 
 
 def ignored(run: Run) -> list[str]:
@@ -30,6 +30,11 @@ def _without_effect(run: Run) -> Iterator[tuple[str, str]]:
         for key in ("best", "every", "features"):
             if getattr(run.evaluate, key) != getattr(plain, key):
                 yield f"evaluate.{key}", "nothing is measured on the way (evaluate.metrics)"
+    if run.train.on_failure is not None:
+        for fault in settings(Watchdog):
+            if getattr(run.watchdog, fault) != getattr(Watchdog(), fault):
+                why = f"train.on_failure = '{run.train.on_failure}' stands above it"
+                yield f"watchdog.{fault}", why
     if getattr(run.model, "labels", "on") == "off" and getattr(run.model, "label_fade", 1.0) != 1.0:
         yield "model.label_fade", "the nets are told no classes (model.labels)"
     if not run.train.drop_last and run.train.order in ("replacement", "independent"):

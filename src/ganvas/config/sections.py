@@ -151,6 +151,11 @@ class Train:
     the backward pass over fakes (rule 'simultaneous', D without BatchNorm) or the forward pass
     (rule 'alternating' with the generator first and shared fakes, D without dropout)."""
 
+    on_failure: Literal["stop", "rollback", "continue"] | None = None
+    """What is done about any fault that the watchdog sees: stop; go back to the newest good
+    checkpoint and on with lower learning rates (rollback); or continue with a warning. Unset: what
+    `watchdog.*` says of that fault."""
+
     cuda_graphs: bool = False
     """Capture a whole step in a CUDA graph and replay it, so that Python takes no part in it. Not
     measured on a GPU yet, hence off; it is to be the default once it is."""
@@ -202,7 +207,7 @@ class Evaluate:
     short runs; with few real images it is lowered; none: nothing is measured."""
 
     every: Annotated[str, AfterValidator(_period_or_auto)] = "auto"
-    """Measure this often, and at the end; auto: after epochs, as long as all of it takes less than
+    """Measure this often, and at the end; auto: after epochs, so that all of it takes less than
     5 % of the training time."""
 
     best: str = ""
@@ -212,18 +217,29 @@ class Evaluate:
     features: str = "auto"
     """What images are compared in: classifier, learned, random, pixels or inception; auto: a
     classifier where there are labels, otherwise a net that learns without. A net that does not come
-    with the package is trained on the images first, in some 15 seconds, and kept."""
+    with the package is trained on the images first, in half a minute, and kept."""
+
+
+Action = Literal["stop", "rollback", "warn"]
 
 
 @dataclass(frozen=True, kw_only=True, config=CHECKED)
 class Watchdog:
-    """What happens when a run goes wrong: `stop` it, or `warn` and go on."""
+    """What happens when a run goes wrong: `stop` it, go back to the newest good checkpoint and on
+    from there with lower learning rates (`rollback`), or `warn` and go on."""
 
-    not_finite: Literal["stop", "warn"] = "stop"
+    not_finite: Action = "stop"
     """A loss is NaN or infinite."""
 
-    dead_discriminator: Literal["stop", "warn"] = "warn"
-    """The discriminator's loss stays at zero, so the generator gets no gradient."""
+    diverged: Action = "warn"
+    """A net's weights run away, as with a learning rate that is far too high."""
 
-    collapse: Literal["stop", "warn"] = "warn"
-    """The fixed latents all give nearly the same image."""
+    dead_discriminator: Action = "warn"
+    """The discriminator's loss stays at zero, or the generator stands still, for it gets no
+    gradient."""
+
+    collapse: Action = "warn"
+    """Samples are nearly the same image, or a few; or classes are lost, where that is measured."""
+
+    worse: Action = "warn"
+    """The generator is far behind the best one; at the end of a run always a warning."""

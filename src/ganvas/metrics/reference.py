@@ -97,37 +97,47 @@ class Reference:
         return self.train.images[: self.preprocess.first]
 
     @cached_property
-    def _drawn(self) -> tuple[ImageSet, ImageSet]:
-        """Reference images, and others that stand in for fakes."""
-        train, test, num = self.train, self.test, self.num
-        if test is None:
-            fresh = spared(len(train), has_test=False)
-            rows, others = np.flatnonzero(~fresh), np.flatnonzero(fresh)
-            return (
-                some(train, rows[self._order(len(rows), "halves")[:num]]),
-                some(train, others[self._order(len(others), "floor")[:num]]),
-            )
-        of = test if self.split == "test" else train
-        rows = self._order(len(of), "reference")
-        return some(of, rows[:num]), self._stand_in(rows[num:])
+    def _rows(self) -> NDArray[np.int64]:
+        """Of the reference's split, or half, all images in the order in which they are drawn."""
+        if self.test is None:
+            rows = np.flatnonzero(~spared(len(self.train), has_test=False))
+            return rows[self._order(len(rows), "halves")]
+        of = self.test if self.split == "test" else self.train
+        return self._order(len(of), "reference")
 
-    def _stand_in(self, left: NDArray[np.int64]) -> ImageSet:
-        """Images of the other split, or those `left` of the test images.
+    @cached_property
+    def _real(self) -> ImageSet:
+        """The reference images."""
+        of = self.train if self.test is None or self.split == "train" else self.test
+        return some(of, self._rows[: self.num])
 
-        They come from where the extractor's net has not seen them, if there are enough of them.
+    def _others(self, metric: Metric) -> ImageSet:
+        """Real images that stand in for fakes, none of them a reference image."""
+        return self._unseen_by_net if uses(metric.needs) else self._of_other_split
+
+    @cached_property
+    def _of_other_split(self) -> ImageSet:
+        """Those of the other split or half."""
+        of = self.train if self.test is None or self.split == "test" else self.test
+        rows = np.arange(len(of))
+        if self.test is None:
+            rows = np.flatnonzero(spared(len(of), has_test=False))
+        return some(of, rows[self._order(len(rows), "floor")[: self.num]])
+
+    @cached_property
+    def _unseen_by_net(self) -> ImageSet:
+        """Those, if there are enough, that the extractor's net was not trained on.
+
+        They are spared training images, or test images that are left.
         """
-        train, test, num = self.train, self.test, self.num
-        assert test is not None
-        if self.split == "train":
-            return some(test, self._order(len(test), "floor")[:num])
-        rows = np.arange(len(train))
-        if self.extractor.learnt == "train":
-            fresh = np.flatnonzero(spared(len(train), has_test=True))
-            if self.extractor.spares and len(fresh) >= num:
-                rows = fresh
-            elif len(left) >= num:
-                return some(test, left[:num])
-        return some(train, rows[self._order(len(rows), "floor")[:num]])
+        learnt, spares, num = self.extractor.learnt, self.extractor.spares, self.num
+        if learnt == "train" and self.test is not None and self.split == "test":
+            fresh = np.flatnonzero(spared(len(self.train), has_test=True))
+            if spares and len(fresh) >= num:
+                return some(self.train, fresh[self._order(len(fresh), "floor")[:num]])
+            if len(self._rows) >= 2 * num:
+                return some(self.test, self._rows[num : 2 * num])
+        return self._of_other_split
 
     def _seen(self, metric: Metric) -> str:
         """Which of the images drawn the extractor's net was trained on, in words."""
@@ -152,12 +162,12 @@ class Reference:
 
     @cached_property
     def _extracted(self) -> Extracted:
-        return extracted(self.extractor, self._drawn[0].images)
+        return extracted(self.extractor, self._real.images)
 
     def _views(self, metric: Metric, training: Pixels) -> Views:
         """The real images in the forms that a metric needs; UsageError if one is not to be had."""
         needs = metric.needs
-        real, _ = self._drawn
+        real = self._real
         seen = self._extracted if uses(needs) else None
         if "probabilities" in needs and seen and seen[1] is None:
             raise UsageError(f"a classifier is needed; the features are '{self.extractor.name}'")
@@ -170,7 +180,7 @@ class Reference:
             unseen=self._unseen() if "unseen" in needs else None,
             training=pixel_rows(training) if "training" in needs else None,
             held_out=self._held_out() if "held_out" in needs else None,
-            labelled=self._drawn[1] if "labelled" in needs else None,
+            labelled=self._others(metric) if "labelled" in needs else None,
             class_counts=self._class_counts() if "class_counts" in needs else None,
         )
 
@@ -178,7 +188,7 @@ class Reference:
         """None where everything was trained on."""
         if self.test is None:
             return None
-        return pixel_rows(self._drawn[0 if self.split == "test" else 1].images)
+        return pixel_rows((self._real if self.split == "test" else self._of_other_split).images)
 
     def _class_counts(self) -> NDArray[np.int64]:
         if self.train.labels is None:
@@ -219,9 +229,9 @@ class Reference:
         None where there are too few.
         """
         if metric.floor == "other split":
-            return self._drawn[1], None
+            return self._others(metric), None
         if metric.floor == "reference":
-            return self._drawn[0], None
+            return self._real, None
         images, num = self.trained_on, self.num
         if len(images) < num + 2:
             return None
@@ -235,10 +245,11 @@ class Reference:
 
     def _key(self, metric: Metric, fakes: ImageSet) -> tuple[str, ...]:
         """All that a floor follows from."""
-        images = [*(drawn.images for drawn in self._drawn), fakes.images]
+        sets = self._real, self._others(metric), fakes
+        images = [each.images for each in sets]
         if metric.floor != "other split":
             images.append(self.train.images)
-        labels = [drawn.labels for drawn in (*self._drawn, fakes) if drawn.labels is not None]
+        labels = [each.labels for each in sets if each.labels is not None]
         return (
             repr(metric),
             repr((self.split, self.num, self.preprocess.first, self.extractor.device.type)),
@@ -275,7 +286,7 @@ class Reference:
             reason=reason,
             settings={},
             num_fake=self.num,
-            num_reference=len(self._drawn[0]),
+            num_reference=len(self._real),
             data=named(self.dataset),
             split=self._split_named,
             fingerprint=self._fingerprint,
@@ -302,7 +313,7 @@ class Reference:
 
     @cached_property
     def _fingerprint(self) -> str:
-        return fingerprint(self._drawn[0].images)
+        return fingerprint(self._real.images)
 
     def _extractor_of(self, metric: Metric) -> Extractor:
         return self.extractor if uses(metric.needs) else pixels()

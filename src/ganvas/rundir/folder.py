@@ -47,7 +47,7 @@ APPENDING: Final = 20.0
 """Seconds to wait until somebody else has added rows."""
 
 _NEWLY_WRITTEN: Final = re.compile(
-    r"\.(config\.toml|env\.json|log\.jsonl|metrics\.jsonl|status\.json"
+    r"\.(config\.toml|env\.json|(log|metrics|watchdog)\.jsonl|status\.json"
     r"|reals\.png|losses\.png|training\.gif)\.\w{8}"
 )
 """Names under which training writes aside in the folder itself; other verbs have other names."""
@@ -80,6 +80,10 @@ class RunFolder:
     @property
     def metrics(self) -> Path:
         return self.path / "metrics.jsonl"
+
+    @property
+    def watchdog(self) -> Path:
+        return self.path / "watchdog.jsonl"
 
     @property
     def reals(self) -> Path:
@@ -324,6 +328,13 @@ class RunFolder:
         with locked(self._metrics_lock, APPENDING):
             append_lines(self.metrics, added.encode(), durable=True)
 
+    def read_watchdog(self) -> list[dict[str, Any]]:
+        """What the watchdog saw, oldest first; what is no such line is left out."""
+        return [line for line in read_lines(self.watchdog) if isinstance(line.get("fault"), str)]
+
+    def append_watchdog(self, line: Mapping[str, Any]) -> None:
+        append_lines(self.watchdog, json.dumps(line).encode() + b"\n", durable=True)
+
     @property
     def _metrics_lock(self) -> Path:
         return self.path / ".metrics.lock"
@@ -352,14 +363,24 @@ class RunFolder:
                 write_file(self.metrics, _joined(kept))
         return remarks
 
+    def rewind_watchdog(self, step: int, rollbacks: int) -> None:
+        """Drop what was seen after `step` by a run that had gone back so often till there."""
+        lines = content_of(self.watchdog).split(b"\n")
+        kept = [of for of in lines if of and not _is_after(as_object(of), step, rollbacks)]
+        if kept:
+            write_file(self.watchdog, _joined(iter(kept)))
+        else:
+            self.watchdog.unlink(missing_ok=True)
+
 
 def _joined(lines: Iterator[bytes]) -> bytes:
     return b"".join(line + b"\n" for line in lines)
 
 
-def _is_after(line: Mapping[str, Any] | None, step: int) -> bool:
-    found = number((line or {}).get("step"))
-    return found is not None and found > step
+def _is_after(line: Mapping[str, Any] | None, step: int, rollbacks: int = 0) -> bool:
+    line = line or {}
+    found, times = number(line.get("step")), number(line.get("rollbacks")) or 0
+    return found is not None and (times, found) > (rollbacks, step)
 
 
 def _step(name: str) -> int | None:

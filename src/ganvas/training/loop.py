@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -25,10 +26,12 @@ from ganvas.training.hooks import Hooks
 from ganvas.training.output import BestEffort
 from ganvas.training.plots import animate, plot_losses
 from ganvas.training.progress import Reporter
+from ganvas.training.rollback import Back, go_back
 from ganvas.training.session import Session, open_session
 from ganvas.training.stopping import signals
 from ganvas.training.telling import Telling
-from ganvas.training.watchdog import Alarm, check_losses
+from ganvas.training.watch import Watch
+from ganvas.training.watchdog import Alarm
 
 
 @dataclass(frozen=True)
@@ -108,17 +111,15 @@ def fit(
     device = device_of(run.train.device)
     with tuned_process(device), own_randomness(device):
         try:
-            session = open_session(
-                run, folder, reporter, device, data_root, resume, checkpoint, data, begin_with
-            )
-            try:
-                return _train(session, _ending(session, hooks, begun), reporter, hooks)
-            except BaseException:
-                records.write_status(session, "running")  # how far it came
-                raise
-            finally:
-                reporter.stop()
-                session.events.close()
+            opened = partial(open_session, run, folder, reporter, device, data_root)
+            session, used = opened(resume, checkpoint, data, begin_with), None
+            while True:
+                ending, used = _ending(session, hooks, begun, used)
+                came_to = _sitting(session, ending, reporter, hooks)
+                if isinstance(came_to, Trained):
+                    return came_to
+                go_back(folder, came_to.step, session.lengths.images_at(came_to.step))
+                session = opened(True, None, session.data, changes=came_to.changes)
         except BaseException as error:
             failure = _in_words(run, error)
             folder.fail(" ".join(str(failure).split()) or "interrupted a second time")
@@ -127,7 +128,19 @@ def fit(
             raise failure from error
 
 
-def _train(session: Session, ending: Ending, reporter: Reporter, hooks: Hooks) -> Trained:
+def _sitting(session: Session, ending: Ending, reporter: Reporter, hooks: Hooks) -> Trained | Back:
+    """Train until the end, or until the run is to go back to where it was well."""
+    try:
+        return _train(session, ending, reporter, hooks)
+    except BaseException:
+        records.write_status(session, "running")  # how far it came
+        raise
+    finally:
+        reporter.stop()
+        session.events.close()
+
+
+def _train(session: Session, ending: Ending, reporter: Reporter, hooks: Hooks) -> Trained | Back:
     run, state, lengths, output = session.run, session.state, session.lengths, session.run.output
     monitor, clock = session.monitor, hooks.clock
     steps = Steps(run, state, session.loader, session.step)
@@ -135,14 +148,16 @@ def _train(session: Session, ending: Ending, reporter: Reporter, hooks: Hooks) -
     log_every, sample_every, checkpoint_every, picture_every = map(lengths.steps, periods)
     curve_every = lengths.steps(output.scalars) if output.scalars else 0
     last = ending.over()
-    telling = Telling(session, ending, reporter)
+    watch = Watch(session, reporter)
+    telling = Telling(session, ending, reporter, watch)
     telling.begin(clock(), last)
+    back: Back | None = None
     if run.train.cuda_graphs and (reason := obstacle(run)):
         reporter.warn(reason)
     began = clock() - state.seconds
-    alarms: list[Alarm] = []
     if state.step:
         records.mend_generators(session)
+    watch.begin()
 
     with signals(reporter.say) as stopped:
         while not last and not stopped.is_set():
@@ -153,7 +168,7 @@ def _train(session: Session, ending: Ending, reporter: Reporter, hooks: Hooks) -
 
             # what is due at this step
             due = clock()
-            logs = state.step % log_every == 0 or last
+            logs = state.step % log_every == 0 or last or watch.is_spoilt()
             telling.step(due, due - began, logs)
             if curve_every and state.step % curve_every == 0:
                 records.keep_scalars(session)
@@ -162,26 +177,25 @@ def _train(session: Session, ending: Ending, reporter: Reporter, hooks: Hooks) -
                 with hooks.span("log"):
                     line = records.write_log(session, clock() - began)
                 telling.line(line)
-                alarms += check_losses(run.watchdog, line, state.memory)
+                watch.line(line, ending.share())
             if state.step % sample_every == 0 or last:
                 with hooks.span("sample"):
-                    alarms += records.write_samples(session)
+                    records.write_samples(session)
+                watch.sheet(last)
                 if output.printed:
                     reporter.say(records.printed(session))
             if state.step % picture_every == 0 or last:
                 with hooks.span("sample"):
                     records.show_sheet(session)
-            for alarm in alarms:
-                reporter.warn(alarm.message)
-            if any(alarm.action == "stop" for alarm in alarms):
-                break
-            alarms.clear()
             saves = state.step % checkpoint_every == 0 or last
-            if monitor.is_due(last, ending.total, clock() - began):
+            if not watch.is_failing and monitor.is_due(last, ending.total, clock() - began):
                 state.seconds = clock() - began
                 with hooks.span("evaluate"):
                     saves |= monitor.measure(reporter)
                 began = clock() - state.seconds  # that was no training time
+                watch.rows(last)
+            if (back := watch.tell()) or watch.alarms:
+                break
             if saves:
                 state.seconds = clock() - began
                 with hooks.span("checkpoint"):
@@ -193,7 +207,9 @@ def _train(session: Session, ending: Ending, reporter: Reporter, hooks: Hooks) -
         if stopped.is_set() and not last:
             reporter.say(f"stopping at step {state.step:,}, saving; Ctrl-C again ends it at once")
         state.seconds = clock() - began
-        if not last and not alarms:
+        if back:
+            return back
+        if not last and not watch.alarms:
             records.write_checkpoint(session)
         with hooks.span("pictures"):
             plot_losses(session.folder.losses, run.recipe, session.folder.read_log())
@@ -202,8 +218,8 @@ def _train(session: Session, ending: Ending, reporter: Reporter, hooks: Hooks) -
                     f"{len(left_out)} of the sheets cannot be read, such as '{left_out[0]}'; "
                     "the animation is without them"
                 )
-    if alarms:
-        raise _failure(alarms, session.folder)
+    if watch.alarms:
+        raise _failure(watch.alarms, session.folder)
     records.write_status(session, "finished" if last else "stopped", ending.total)
     return _trained(session, last)
 
@@ -224,14 +240,22 @@ def _trained(session: Session, finished: bool) -> Trained:
 
 def _failure(alarms: Sequence[Alarm], folder: RunFolder) -> RunError:
     seen = "; ".join(alarm.message for alarm in alarms)
-    good = folder.checkpoints()
+    since = min(alarm.since for alarm in alarms)
+    good = [path for path in folder.checkpoints() if folder.step_of(path) <= since]
     return RunError(f"stopped: {seen} (last good checkpoint: {good[-1] if good else 'none yet'})")
 
 
-def _ending(session: Session, hooks: Hooks, begun: float) -> Ending:
+def _ending(
+    session: Session, hooks: Hooks, begun: float, used: float | None
+) -> tuple[Ending, float]:
+    """Where the run ends, and the seconds that it had used before `begun`, if they are not known.
+
+    What was trained and given up counts as well.
+    """
     state, plan = session.state, session.monitor.plan
-    used = state.seconds + state.evaluation_seconds - plan.seconds  # which lie after `begun`
-    return Ending(
+    if used is None:
+        used = state.seconds + state.evaluation_seconds - plan.seconds  # which lie after `begun`
+    ending = Ending(
         session.run.train.length,
         session.lengths,
         state,
@@ -240,6 +264,7 @@ def _ending(session: Session, hooks: Hooks, begun: float) -> Ending:
         used=used,
         longest=plan.cost,
     )
+    return ending, used
 
 
 def _in_words(run: Run, error: BaseException) -> BaseException:

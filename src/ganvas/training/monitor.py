@@ -6,6 +6,7 @@ import math
 import time
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from typing import Final
 
 from ganvas.classes import Classes
 from ganvas.config import Run
@@ -14,7 +15,7 @@ from ganvas.errors import UsageError
 from ganvas.generator import Generator, load, save_generator, snapshot
 from ganvas.metrics.forms import fake_views
 from ganvas.metrics.rows import Row
-from ganvas.pixels import Shape, fingerprint
+from ganvas.pixels import ImageSet, Shape, fingerprint
 from ganvas.rundir import RunFolder
 from ganvas.training.checkpoint import load_checkpoint
 from ganvas.training.compute.device import own_randomness
@@ -23,10 +24,19 @@ from ganvas.training.plan import SHARE, Plan
 from ganvas.training.progress import Reporter
 from ganvas.training.state import State, is_finite, new_state
 
+MARGIN: Final = 1.2
+"""The next evaluation may take so many times as long as the longest one so far."""
+TRIED: Final = 64
+"""Fakes that are drawn to see how long that takes."""
+
 
 @dataclass
 class Monitor:
-    """The evaluations of a run in progress."""
+    """The evaluations of a run in progress.
+
+    Where nothing else is asked for they are spread over the run so that all of it, making ready and
+    the end's included, stays under SHARE of the training time by what they are seen to cost.
+    """
 
     run: Run
     folder: RunFolder
@@ -46,7 +56,7 @@ class Monitor:
 
     def __post_init__(self) -> None:
         self.state.evaluation_seconds += self.plan.seconds
-        self._cost = self.plan.cost  # of the next one, as far as is known
+        self._cost: float | None = None  # of the next one, once it has been tried
         if self.logged:
             self.rows = self._known()
             self.best = self._restored_best()
@@ -72,12 +82,58 @@ class Monitor:
             return step % self._period == 0
         if step % self.lengths.steps_per_epoch:
             return False
-        minutes = self.run.train.length.minutes
-        at_end = 60 * minutes if minutes else seconds * (total or step) / step
+        if total and total - step < SHARE * total:
+            return False  # the end is near
+        cost, at_end = MARGIN * self.cost, self._at_end(total, seconds)
         return (
-            spent + self._cost <= SHARE * seconds
-            and spent + 2 * self._cost <= SHARE * at_end  # the last one is certain
+            spent + cost <= SHARE * seconds and spent + 2 * cost <= SHARE * at_end
+            # the last one is certain
         )
+
+    def costly(self, total: int | None, seconds: float) -> str:
+        """Where the end's evaluation alone will take more than its share: so much, in words.
+
+        Arguments as of `is_due`; "" where it will not, or where a period was asked for.
+        """
+        if self._period or self.rows or not self.plan.tasks:
+            return ""
+        at_end = self._at_end(total, seconds)
+        whole = self.cost + self.state.evaluation_seconds
+        if whole <= SHARE * at_end:
+            return ""
+        num = max(task.reference.num for task in self.plan.tasks)
+        return (
+            f"measuring {num:,} images, at the end alone, comes to about {whole:,.1f} s, "
+            f"{100 * whole / max(at_end, 1e-9):,.0f} % of {at_end:,.1f} s of training: the real "
+            f"images took {self.plan.seconds:,.1f} s; a longer run, or fewer images, makes it less "
+            "(--evaluate none: nothing is measured)"
+        )
+
+    def _at_end(self, total: int | None, seconds: float) -> float:
+        """The training time at the end of the run, as far as can be told."""
+        minutes = self.run.train.length.minutes
+        if minutes:
+            return 60 * minutes - self.state.evaluation_seconds
+        return seconds * (total or self.state.step) / max(1, self.state.step)
+
+    @property
+    def cost(self) -> float:
+        """The seconds that the next evaluation takes: as many as the longest one so far did.
+
+        Before the first, what comparing real images took, and drawing some fakes.
+        """
+        if self._cost is None:
+            began = time.perf_counter()
+            num = max(task.reference.num for task in self.plan.tasks)
+            tried = min(num, TRIED)
+            with own_randomness(self.state.device):
+                generator = self._snapshot(self.state)
+            made = time.perf_counter()
+            self._drawn(generator, tried, 0)
+            ended = time.perf_counter()
+            self._cost = self.plan.cost + made - began + (ended - made) * num / tried
+            self.state.evaluation_seconds += ended - began
+        return self._cost
 
     def measure(self, reporter: Reporter) -> bool:
         """Measure G as it is now; True if it is the best so far, and kept as such.
@@ -92,12 +148,15 @@ class Monitor:
             generator = self._snapshot(self.state)
         if step not in self.rows:
             self._write(step, self._measured(generator, reporter))
-        is_best = self._score(step) > (-math.inf if self.best is None else self._score(self.best))
+        is_best = self.plan.criterion is not None and self._score(step) > (
+            -math.inf if self.best is None else self._score(self.best)
+        )
         if is_best:
             save_generator(self.folder.best, self.run, generator)
             self.best = step
-        self._cost = time.perf_counter() - began
-        self.state.evaluation_seconds += self._cost
+        seconds = time.perf_counter() - began
+        self._cost = max(seconds, self._cost or 0.0)
+        self.state.evaluation_seconds += seconds
         return is_best
 
     def _snapshot(self, state: State) -> Generator:
@@ -108,9 +167,7 @@ class Monitor:
         """A row a metric, all of the same fakes; metrics that need fewer take the first ones."""
         tasks, step = self.plan.tasks, self.state.step
         references = [task.reference for task in tasks]
-        generator.net.to(self.state.device)
-        fakes = generator.labelled(max(r.num for r in references), references[0].seed)
-        generator.net.cpu()
+        fakes = self._drawn(generator, max(r.num for r in references), references[0].seed)
         needs = {need for task in tasks for need in task.metric.needs}
         seen = fake_views(fakes, references[0].extractor, needs)
         images = generator.images_seen
@@ -125,6 +182,13 @@ class Monitor:
             row = replace(row, fakes_sha256=fingerprint(fakes.images[: task.reference.num]))
             rows.append(replace(row, recipe=generator.recipe, images=images, step=step))
         return rows
+
+    def _drawn(self, generator: Generator, num: int, seed: int) -> ImageSet:
+        """Fakes, drawn on the run's device."""
+        generator.net.to(self.state.device)
+        fakes = generator.labelled(num, seed)
+        generator.net.cpu()
+        return fakes
 
     def _write(self, step: int, measured: list[Row]) -> None:
         self.rows[step] = measured
@@ -143,8 +207,9 @@ class Monitor:
         """The newest value, for the progress line."""
         criterion = self.plan.criterion
         for row in self.last:
-            if criterion and row.metric == criterion.metric:
-                return f"{row.metric} {row.values[criterion.key]:.4g}"
+            if criterion is None or row.metric == criterion.metric:
+                key = criterion.key if criterion else next(iter(row.values))
+                return f"{row.metric} {row.values[key]:.4g}"
         return ""
 
     @property
@@ -185,6 +250,8 @@ class Monitor:
         A kill may have come between the generator and its checkpoint, or the run goes on from a
         checkpoint before the best one.
         """
+        if self.plan.criterion is None:
+            return None
         steps = [step for step in self.rows if step <= self.state.step]
         for step in sorted(steps, key=lambda step: (-self._score(step), step)):
             images = self.lengths.images_at(step)

@@ -32,6 +32,8 @@ class Adam:
         self.settings = settings
         self.schedule: Schedule = schedule(settings.learning_rate)
         """The step size by how far the run is."""
+        self.factor = 1.0
+        """What the step size is multiplied by, besides; 1 but after a failure."""
         self._decay: Schedule = schedule(settings.beta_2)
         self._rate, self._beta_2 = self.schedule(START), self._decay(START)
         self.moments: dict[int, dict[str, Tensor]] = {}
@@ -58,7 +60,7 @@ class Adam:
         if (beta_2 := self._decay(progress)) != self._beta_2:
             self._beta_2 = beta_2
             self._betas[1] = beta_2
-        if (rate := self.schedule(progress)) == self._rate:
+        if (rate := self.schedule(progress) * self.factor) == self._rate:
             return
         self._rate = rate
         if self._rate_on_device is not None:
@@ -99,6 +101,21 @@ class Adam:
             weight_decay=0.0,
             maximize=False,
         )
+
+    @torch.no_grad()
+    def pace(self) -> float:
+        """How far the newest step went, in learning rates: |mean| / root of the mean square, on
+        average over all parameters, both corrected; infinite before the first step."""
+        total, num = 0.0, 0
+        for one in self.moments.values():
+            taken = float(one["step"])
+            if not taken:
+                continue
+            mean = one["exp_avg"].abs() / (1 - self.settings.beta_1**taken)
+            root = (one["exp_avg_sq"] / (1 - self._beta_2**taken)).sqrt_().add_(self.settings.eps)
+            total += float(mean.div_(root).sum())
+            num += mean.numel()
+        return total / num if num else math.inf
 
     def _corrected_rate(self) -> float | Tensor:
         """alpha_t, in float64, since 1 - beta_2 has four digits in float32."""

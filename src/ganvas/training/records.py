@@ -18,7 +18,6 @@ from ganvas.training.compute.device import own_randomness
 from ganvas.training.players import inference
 from ganvas.training.session import Session
 from ganvas.training.state import is_finite, new_state
-from ganvas.training.watchdog import Alarm, check_samples
 
 
 def write_status(
@@ -116,15 +115,13 @@ def _on_device(session: Session, images: Pixels) -> Tensor:
     return to_float(on_device, *session.run.model.value_range)
 
 
-def write_samples(session: Session) -> list[Alarm]:
-    """Draw the grid of fixed latents, and look at it for collapse."""
-    run, state, name = session.run, session.state, _sample_name(session)
+def write_samples(session: Session) -> None:
+    """Draw the grid of fixed latents."""
+    run, name = session.run, _sample_name(session)
     fakes = session.sheet()
     _write_sheet(session.folder.path / "samples" / name, grid(fakes, *run.output.grid))
     if run.output.wide:
         _write_sheet(session.folder.path / "wide" / name, grid(stretched(fakes), *run.output.wide))
-    images = session.lengths.images_at(state.step)
-    return check_samples(run.watchdog, images, fakes, session.reals, state.memory)
 
 
 def show_sheet(session: Session) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +36,7 @@ from ganvas.training.labels import classes_told
 from ganvas.training.monitor import Monitor
 from ganvas.training.plan import make_plan
 from ganvas.training.progress import Reporter
+from ganvas.training.rollback import make_changes
 from ganvas.training.starting import start_from
 from ganvas.training.state import State, new_state
 from ganvas.training.updates import Alternating
@@ -70,6 +71,8 @@ class Session:
     """When this sitting began."""
     saved: int
     """The step of the newest checkpoint of this sitting, or of the one that it began with."""
+    changes: Mapping[str, float] = field(default_factory=dict)
+    """What was changed at the beginning of this sitting, after a failure."""
     _sheet: tuple[int, Pixels] | None = None
     """The newest sheet and its step."""
 
@@ -91,10 +94,12 @@ def open_session(
     checkpoint: Path | None,
     data: ImageSet | None = None,
     begin_with: str | Path | None = None,
+    changes: Mapping[str, float] | None = None,
 ) -> Session:
     """Load the data where it is not given, build the nets, and make or reopen the run folder.
 
-    Nets of a new run begin with the weights of `begin_with`, a run or a saved generator.
+    Nets of a new run begin with the weights of `begin_with`, a run or a saved generator. `changes`
+    are made to the state that it goes on from, after a failure.
     """
     started = now()
     check_device(run, device)
@@ -106,7 +111,7 @@ def open_session(
     state = new_state(run, data.shape, device, len(classes))
     check_last_batch(run, lengths, (state.players.G, state.players.D))
     taken = [] if begin_with is None else start_from(begin_with, run.model, state, classes)
-    if data.about:
+    if data.about and not changes:
         reporter.say(data.about)  # before a net is trained to measure with, which takes its time
     plan = make_plan(run, data, data_root, device, reporter.say)
     run = plan.run
@@ -120,14 +125,17 @@ def open_session(
         _check_environment(folder, record, reporter)
         folder.sweep()
         logged = _restore(state, folder, checkpoint, reporter)
+        make_changes(run, state, changes or {})
+        folder.rewind_watchdog(logged, int(state.memory.get("rollbacks", 0)))
     else:
         folder.create(run, record | ({"begun_with": str(begin_with)} if begin_with else {}))
         if begin_with is not None:
             save_checkpoint(state, folder.checkpoint(0))  # what a kill before the next goes back to
-    for line in filter(None, (about_classes, *taken)):
-        reporter.say(line)
-    for remark in data.remarks:
-        reporter.warn(remark)
+    if not changes:  # it was said when the run began
+        for line in filter(None, (about_classes, *taken)):
+            reporter.say(line)
+        for remark in data.remarks:
+            reporter.warn(remark)
     images = lengths.images_at(state.step)
     folder.write_status(
         Status(state="running", step=state.step, images=images, recipe=run.recipe, started=started)
@@ -155,6 +163,7 @@ def open_session(
         curves=Curves(events, run.output.tags),
         started=started,
         saved=state.step,
+        changes=changes or {},
     )
 
 

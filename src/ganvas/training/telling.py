@@ -11,6 +11,7 @@ from ganvas.training.compute.device import wait_for
 from ganvas.training.ending import Ending
 from ganvas.training.progress import Reporter
 from ganvas.training.session import Session
+from ganvas.training.watch import Watch
 
 STATUS_SECONDS: Final = 2.0
 """Least time between two looks at the run in its status.json."""
@@ -26,10 +27,12 @@ class Telling:
     `now` is always of one clock.
     """
 
-    def __init__(self, session: Session, ending: Ending, reporter: Reporter) -> None:
+    def __init__(self, session: Session, ending: Ending, reporter: Reporter, watch: Watch) -> None:
         self._session, self._ending, self._reporter = session, ending, reporter
+        self._watch = watch
         self._first_step = session.state.step
         self._told = self._shown = self._now = -math.inf
+        self._warned = False
 
     def begin(self, now: float, finished: bool) -> None:
         """Say what is trained, or that it is `finished` already."""
@@ -58,7 +61,13 @@ class Telling:
         """Show a line, behind a forecast where it is the first."""
         if (fits := self._ending.forecast()) is not None:
             self._reporter.say(_fitting(self._session, fits))
-        self._reporter.line(values, self._ending.total, self._session.monitor.note)
+        if self._ending.total is not None and not self._warned:
+            said = self._session.monitor.costly(self._ending.total, values["seconds"])
+            if said:
+                self._reporter.say(said)
+                self._warned = True
+        notes = filter(None, (self._session.monitor.note, self._watch.note))
+        self._reporter.line(values, self._ending.total, " · ".join(notes))
         self._shown = self._now
 
 

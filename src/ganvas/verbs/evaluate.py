@@ -53,7 +53,7 @@ def evaluate(
     ] = None,
     seed: Annotated[int, Option(help="The same seed gives the same numbers.")] = 0,
     features: Annotated[
-        str, Option(help="auto, classifier, random, pixels or inception.")
+        str, Option(help="auto, classifier, learned, random, pixels or inception.")
     ] = "auto",
     settings: Annotated[
         list[str] | Mapping[str, Any] | Sequence[str] | None,

@@ -88,9 +88,10 @@ class Options(TypedDict, total=False):
         Sets("evaluate.metrics"),
     ]
     every: Annotated[
-        str | None,
-        Option(help="How often: 1epoch, 500steps.  [default: auto, in under 5 % of the time]"),
-        Sets("evaluate.every"),
+        str | None, Option(help="How often: auto, 1epoch or 500steps."), Sets("evaluate.every")
+    ]
+    on_failure: Annotated[
+        str | None, Option(help="On a fault: stop, rollback or continue."), Sets("train.on_failure")
     ]
     settings: Annotated[
         list[str] | Mapping[str, Any] | Sequence[str] | None,
@@ -386,6 +387,7 @@ def _resumed(
         )
     begun = config.load(folder.config)
     run = as_begun(run, begun)
+    begun = replace(begun, train=replace(begun.train, on_failure=run.train.on_failure))
     alike = replace(run, train=replace(run.train, length=begun.train.length))
     if changes := config.diff(begun, alike):
         raise UsageError(

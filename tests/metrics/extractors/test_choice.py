@@ -13,7 +13,7 @@ from torch import nn
 
 from ganvas.data.datasets import NPZ, Digits
 from ganvas.errors import UsageError
-from ganvas.metrics.extractors import choice, classifier_net, taught
+from ganvas.metrics.extractors import choice, classifier, classifier_net, learned
 from ganvas.metrics.extractors.choice import check, choose
 from ganvas.metrics.extractors.extractor import Extractor
 from ganvas.pixels import ImageSet
@@ -37,7 +37,7 @@ def test_features_do_not_depend_on_the_batch(
 def test_images_without_labels_get_a_net_that_learns_without_and_the_reader_is_told(
     two_kinds: ImageSet, choose_for: Choose, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(taught, "SHOWN", 300)
+    monkeypatch.setattr(learned, "SHOWN", 300)
     bare = ImageSet(two_kinds.images)
     extractor = choose_for("auto", bare)
     assert extractor.name == "learned" and "no labels" in extractor.note
@@ -67,7 +67,8 @@ def test_whether_a_net_has_to_learn_first(
 def test_how_far_learning_is_can_be_watched(
     two_kinds: ImageSet, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(taught, "SHOWN", 300)
+    for module in (classifier, learned):
+        monkeypatch.setattr(module, "SHOWN", 300)
     seen: list[object] = []
     for name in ("classifier", "learned", "random"):  # the last has nothing to learn
         choose(name, NPZ(path="x.npz"), two_kinds, None, watch=lambda *of: seen.append(of) or of[0])

@@ -16,7 +16,7 @@ from ganvas.data.alphabet import Alphabet
 from ganvas.data.catalogue import open_dataset
 from ganvas.data.datasets import NPZ, Digits, EMNISTLetters
 from ganvas.metrics.cache import sha256
-from ganvas.metrics.extractors import classifier_net, taught
+from ganvas.metrics.extractors import classifier, classifier_net
 from ganvas.metrics.extractors.choice import choose
 from ganvas.metrics.extractors.extractor import Extractor
 from ganvas.metrics.extractors.spared import spared
@@ -133,7 +133,7 @@ def test_the_letters_at_hand_use_the_same_classifier() -> None:
 def test_a_classifier_for_other_images_is_trained_once(
     two_kinds: ImageSet, choose_for: Choose, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(taught, "SHOWN", 1500)
+    monkeypatch.setattr(classifier, "SHOWN", 1500)
     first = choose_for("auto", two_kinds)
     assert first.name == "classifier" and first.accuracy == 1.0
     assert first.note == "trained here on 60 training images, right on 100 % of 60 others"
@@ -147,7 +147,7 @@ def test_a_classifier_for_other_images_is_trained_once(
 def test_a_damaged_classifier_in_the_cache_is_trained_anew(
     two_kinds: ImageSet, choose_for: Choose, cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(taught, "SHOWN", 300)
+    monkeypatch.setattr(classifier, "SHOWN", 300)
     first = choose_for("auto", two_kinds)
     (kept,) = (cache / "metrics" / "classifiers").iterdir()
     kept.write_bytes(kept.read_bytes()[:-1] + b"\x01")

@@ -11,7 +11,7 @@ import torch
 
 from ganvas.data.datasets import Digits
 from ganvas.errors import UsageError
-from ganvas.metrics.extractors import taught
+from ganvas.metrics.extractors import learned
 from ganvas.metrics.extractors.extractor import Extractor
 from ganvas.metrics.extractors.learned import clustered, histograms
 from ganvas.metrics.frechet import FrechetDistance
@@ -59,7 +59,7 @@ def test_images_of_any_shape_can_be_learnt_from(
     cache: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(taught, "SHOWN", 40)
+    monkeypatch.setattr(learned, "SHOWN", 40)
     images = np.random.default_rng(0).integers(0, 256, (40, *shape), dtype=np.uint8)
     extractor = choose_for("learned", ImageSet(images))
     assert extractor.shape == seen and extractor(images[:3])[0].shape == (3, 128)

@@ -25,6 +25,8 @@ from ganvas.pixels import ImageSet, fingerprint
 from ganvas.registry import CHECKED, EXTRACTORS
 from ganvas.seeds import stream
 
+SHOWN: Final = 24_000
+"""Images shown to a classifier that is trained on the spot: half a minute of one processor core."""
 TESTED: Final = 2_000
 """Images, at most, that tell the accuracy of a classifier that is trained on the spot."""
 FEWEST: Final = 40
@@ -131,20 +133,21 @@ def _trained(train: ImageSet, test: ImageSet | None, watch: Watch) -> Extractor:
         others = test
 
     def teach() -> tuple[dict[str, Any], bytes]:
-        known = taught.lesson(train, test is not None)
+        known = taught.lesson(train, test is not None, SHOWN)
         assert known.labels is not None and others.labels is not None
         net = classifier_net.fit(
             known.images,
             known.labels,
             train.num_classes,
-            images_shown=taught.shown(len(known)),
+            images_shown=taught.shown(len(known), SHOWN),
+            training=taught.TRAINING,
             watch=watch,
         )
         content = classifier_net.to_bytes(net)
         card: dict[str, Any] = {
             "shape": known.shape,
             "classes": list(map(str, range(train.num_classes))),
-            "widths": classifier_net.ClassifierTraining.widths,
+            "widths": taught.TRAINING.widths,
             "sha256": cache.sha256(content),
             "num_train": len(known),
             "num_test": min(TESTED, len(others)),
@@ -160,7 +163,7 @@ def _trained(train: ImageSet, test: ImageSet | None, watch: Watch) -> Extractor:
     key = (
         *map(fingerprint, (train.images, others.images)),
         *(cache.sha256(of.labels.tobytes()) for of in (train, others) if of.labels is not None),
-        repr((TESTED, taught.SHOWN, taught.PASSES, train.num_classes)),
+        repr((TESTED, SHOWN, taught.PASSES, train.num_classes)),
         cache.source_of(__name__),
     )
     card, content = taught.kept("classifiers", key, teach)

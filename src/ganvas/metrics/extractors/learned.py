@@ -30,9 +30,10 @@ CELLS: Final = (4, 8, 16)
 """Sides in pixels of the cells that have a histogram each."""
 BINS: Final = 9
 """Directions that a histogram counts, over half a turn."""
+SHOWN: Final = 12_000
+"""Images shown in training: a quarter of a minute of one processor core."""
 FEWEST: Final = 40
 """Least training images to learn from."""
-TRAINING: Final = classifier_net.ClassifierTraining(blur=1.0, noise=0.05)
 
 
 @EXTRACTORS.register("learned")
@@ -64,14 +65,14 @@ class LearnedFeatures:
             )
 
         def teach() -> tuple[dict[str, Any], bytes]:
-            images = taught.lesson(train, test is not None).images
+            images = taught.lesson(train, test is not None, SHOWN).images
             kinds = clustered(images)
             net = classifier_net.fit(
                 images,
                 kinds,
                 int(kinds.max()) + 1,
-                images_shown=taught.shown(len(images)),
-                training=TRAINING,
+                images_shown=taught.shown(len(images), SHOWN),
+                training=taught.TRAINING,
                 watch=watch,
             )
             content = classifier_net.to_bytes(net)
@@ -85,7 +86,7 @@ class LearnedFeatures:
 
         key = (
             fingerprint(train.images),
-            repr((test is not None, CLUSTERS, taught.SHOWN)),
+            repr((test is not None, CLUSTERS, SHOWN, taught.PASSES)),
             cache.source_of(__name__),
         )
         card, content = taught.kept("learned", key, teach)

@@ -9,7 +9,7 @@ from typing import Any, Final
 import numpy as np
 
 from ganvas.metrics import cache
-from ganvas.metrics.extractors.classifier_net import SMALLEST
+from ganvas.metrics.extractors.classifier_net import SMALLEST, ClassifierTraining
 from ganvas.metrics.extractors.extractor import in_shape
 from ganvas.metrics.extractors.spared import spared
 from ganvas.pixels import ImageSet, Shape
@@ -17,10 +17,10 @@ from ganvas.seeds import stream
 
 SIDE: Final = 32
 """Height and width at most of the images that such a net sees; larger ones are shrunk."""
-SHOWN: Final = 12_000
-"""Images shown in training, so that it takes some 15 seconds on one processor core,"""
 PASSES: Final = 60
-"""and at most so many times each."""
+"""Each image is shown at most so many times in training."""
+TRAINING: Final = ClassifierTraining(blur=1.0, noise=0.05)
+"""Also blurred and noisy: a net that never saw that takes a little of it for another thing."""
 
 
 def shape_for(shape: Shape) -> Shape:
@@ -31,16 +31,16 @@ def shape_for(shape: Shape) -> Shape:
     return channels, height, width
 
 
-def shown(num: int) -> int:
+def shown(num: int, most: int) -> int:
     """Images shown to a net that learns from `num`."""
-    return min(SHOWN, PASSES * num)
+    return min(most, PASSES * num)
 
 
-def lesson(train: ImageSet, has_test: bool) -> ImageSet:
-    """The training images that a net learns from: none that is spared, and no more than it sees."""
+def lesson(train: ImageSet, has_test: bool, most: int) -> ImageSet:
+    """Up to `most` training images for a net to learn from, none of them spared."""
     rows = np.flatnonzero(~spared(len(train), has_test))
     order = np.random.default_rng(stream(0, "lesson")).permutation(len(rows))
-    rows = rows[order[:SHOWN]]
+    rows = rows[order[:most]]
     images = in_shape(train.images[rows], shape_for(train.shape))
     return ImageSet(images, None if train.labels is None else train.labels[rows], train.classes)
 
