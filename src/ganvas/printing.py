@@ -53,7 +53,8 @@ def trained(result: Trained, as_json: bool) -> None:
         _evaluations(result)
         say("  samples/ training.gif losses.png reals.png log.jsonl generator/")
         say(f"  more images: ganvas sample {as_argument(result.folder)}")
-        if result.last and (words := verdict(result.last[0])):
+        telling = [row for row in result.last if row.metric == result.decides] or result.last[:1]
+        if telling and (words := verdict(telling[0])):
             say(f"how good: {words}")
 
 

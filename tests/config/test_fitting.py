@@ -103,11 +103,11 @@ def test_data_without_a_recipe_is_trained_with_one_that_fits(pictures: Path) -> 
 
 
 def test_what_the_user_gives_wins(pictures: Path) -> None:
-    settings = {"augment.brightness": 0.1, "latent.name": "uniform"}
+    settings = {"augment.target": 0.1, "latent.name": "uniform"}
     run = ganvas.resolve(data=pictures, batch_size=5, settings=settings)
     assert run.train.batch_size == 5
     assert "train.batch_size" not in run.reasons
-    assert run.augment.brightness == 0.1  # type: ignore[attr-defined]
+    assert run.augment.target == 0.1  # type: ignore[attr-defined]
     other = ganvas.resolve(data=pictures, settings={"model.name": "cs231n-dense"})
     assert not hasattr(other.model, "width")
 

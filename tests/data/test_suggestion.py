@@ -28,7 +28,7 @@ def test_it_says_what_is_done_to_the_pictures() -> None:
     large = suggest("mine", Facts(900, {(480, 640): 900}))
     assert "preprocess.image_size = [64, 85]" in large.why
     assert "--image-size" not in large.command
-    assert "augment.name = diffaugment" in large.why
+    assert "augment.name = adaptive" in large.why
 
 
 def test_a_size_that_was_looked_at_is_trained_on() -> None:

@@ -17,9 +17,15 @@ from PIL import Image
 import ganvas
 from ganvas.errors import UsageError
 from ganvas.images import read_png
+from ganvas.metrics.rows import Row
 from ganvas.pixels import fingerprint
 
 NUM = 240
+
+
+def evaluate(what: Path, **options: Any) -> list[Row]:
+    """In pixels, for which no net has to be trained."""
+    return ganvas.evaluate(what, features="pixels", **options)
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -52,6 +58,7 @@ def run(
         "preprocess.image_size": 8,
         "train.length": "128 images",
         "evaluate.metrics": "kd20",
+        "evaluate.features": "pixels",
     }
     train_tiny(folder, **settings)
     return folder
@@ -69,7 +76,7 @@ def test_training_and_evaluation_use_the_same_images(run: Path) -> None:
     assert "holdout = 48" in (run / "config.toml").read_text()
     about = json.loads((run / "env.json").read_text())["data"]
     assert (about["images"], about["held_out"]) == (NUM - 48, 48)
-    found = {row.metric: row for row in ganvas.evaluate(run, metrics="kd20,kd,memorisation")}
+    found = {row.metric: row for row in evaluate(run, metrics="kd20,kd,memorisation")}
     on_the_way = ganvas.rundir.RunFolder(run).read_metrics()[0]
     assert on_the_way["split"] == "held out"
     assert on_the_way["fingerprint"] == found["kd20"].fingerprint
@@ -81,9 +88,9 @@ def test_training_and_evaluation_use_the_same_images(run: Path) -> None:
 
 def test_an_older_run_was_trained_on_all(run: Path, tmp_path: Path, cli: Any) -> None:
     older = as_older(run, tmp_path / "older")
-    (row,) = ganvas.evaluate(older, metrics="kd")
+    (row,) = evaluate(older, metrics="kd")
     assert (row.metric, row.split, row.num_train) == ("kd120", "train, one half", NUM)
-    said = cli("evaluate", older, "--metrics", "kd")
+    said = cli("evaluate", older, "--metrics", "kd", "--features", "pixels")
     assert "120 images of folder" in said.out and ", which it was trained on, seed 0" in said.out
     assert ganvas.config.load(older / "config.toml").data.holdout == 0
     # and a recipe that says nothing is no such run
@@ -95,17 +102,17 @@ def test_an_older_run_was_trained_on_all(run: Path, tmp_path: Path, cli: Any) ->
 def test_pairs_need_no_test_split(run: Path, tmp_path: Path) -> None:
     older = as_older(run, tmp_path / "older")
     pairs = tmp_path / "pairs.png"
-    (row,) = ganvas.evaluate(older, metrics="memorisation", pairs=pairs)
+    (row,) = evaluate(older, metrics="memorisation", pairs=pairs)
     assert row.values.keys() == {"copied"} and read_png(pairs).width > 8
 
 
 def test_a_run_finds_its_images_in_another_place(run: Path, pictures: Path, tmp_path: Path) -> None:
-    (before,) = ganvas.evaluate(run, metrics="kd")
+    (before,) = evaluate(run, metrics="kd")
     moved = shutil.copytree(pictures, tmp_path / "moved")
-    (row,) = ganvas.evaluate(run, data=moved, metrics="kd")
+    (row,) = evaluate(run, data=moved, metrics="kd")
     assert (row.split, row.fingerprint) == ("held out", before.fingerprint)
     (moved / "0.png").unlink()  # now it is another set, and nothing of it is known
-    (row,) = ganvas.evaluate(run, data=moved, metrics="kd")
+    (row,) = evaluate(run, data=moved, metrics="kd")
     assert (row.split, row.num_reference) == ("train, one half", (NUM - 1) // 2)
 
 
@@ -134,24 +141,24 @@ def test_pictures_are_brought_to_one_size(run: Path, pictures: Path, tmp_path: P
     (fakes / "bad.png").write_text("no picture")
     options: dict[str, Any] = {"data": pictures, "metrics": "kd"}
     with pytest.raises(UsageError, match="1 of 31 pictures .* go on without them with --skip-bro"):
-        ganvas.evaluate(fakes, **options)
+        evaluate(fakes, **options)
     options["skip_broken"] = True
     with pytest.raises(UsageError, match="images differ in size.*such as --image-size"):
-        ganvas.evaluate(fakes, **options)
+        evaluate(fakes, **options)
     options["image_size"] = "8x6"
     with pytest.raises(UsageError, match=r"8x6 with 3 .* 8x6 with 1 .* preprocess.channels=3"):
-        ganvas.evaluate(fakes, **options)
-    (row,) = ganvas.evaluate(fakes, settings=["preprocess.channels=1"], **options)
+        evaluate(fakes, **options)
+    (row,) = evaluate(fakes, settings=["preprocess.channels=1"], **options)
     assert (row.metric, row.resize) == ("kd30", "data: bicubic to 8x6")
     assert row.split == "train, one half"  # a set that is only compared with is taken whole
     given = ["preprocess.channels=1", "data.holdout=0.25"]
-    (row,) = ganvas.evaluate(fakes, settings=given, num=30, **options)
+    (row,) = evaluate(fakes, settings=given, num=30, **options)
     assert (row.metric, row.split) == ("kd30", "held out")
 
     generator = shutil.copytree(run / "generator", tmp_path / "generator")
     with pytest.raises(UsageError, match="found images of 8x8 .* --image-size 8x8 makes them al"):
-        ganvas.evaluate(generator, data=pictures, metrics="kd20")
-    (row,) = ganvas.evaluate(generator, data=pictures, metrics="kd20", image_size=8)
+        evaluate(generator, data=pictures, metrics="kd20")
+    (row,) = evaluate(generator, data=pictures, metrics="kd20", image_size=8)
     assert row.resize == "data: bicubic to 8x8"
 
 
@@ -160,7 +167,7 @@ def test_fakes_are_all_measured(tmp_path: Path) -> None:
     images = np.random.default_rng(2).integers(0, 256, (NUM, 8, 8), np.uint8)
     np.savez(tmp_path / "fakes.npz", images=images)
     np.savez(tmp_path / "real.npz", images=images[::-1], x_test=images)
-    (row,) = ganvas.evaluate(tmp_path / "fakes.npz", data=tmp_path / "real.npz", metrics="kd")
+    (row,) = evaluate(tmp_path / "fakes.npz", data=tmp_path / "real.npz", metrics="kd")
     assert row.metric == f"kd{NUM}" and row.fakes_sha256 != fingerprint(images)
 
 

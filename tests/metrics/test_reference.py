@@ -126,7 +126,7 @@ def test_images_held_out_do_not_stand_in(monkeypatch: pytest.MonkeyPatch) -> Non
         (["labels"], {"train": ImageSet(np.zeros((9, 1, 2, 2), np.uint8))}, "has no labels"),
         (["labels"], {"train": ImageSet(numbered(0, 9).images, np.zeros(9, int))}, "at least two"),
         (["probabilities"], {}, "a classifier is needed; the features are 'pixels'"),
-        (["held_out"], {}, "use --split test"),
+        (["held_out"], {}, "it is defined on test images, and there are none"),
     ],
 )
 def test_what_is_not_to_be_had_is_refused(

@@ -180,6 +180,12 @@ def test_the_number_of_images_is_written_down(train_tiny: Train, tmp_path: Path)
     assert begun.evaluate.metrics == ("fd32", "prdc9k", "kd32")
 
 
+def test_a_run_ends_with_the_words_of_the_number_that_decides(cli: Any, tiny_run: Path) -> None:
+    said = cli("train", tiny_run / "config.toml", "--evaluate", "fd", "--outdir", "run")
+    (words,) = [line for line in said.out.splitlines() if line.startswith("how good: ")]
+    assert "real images: kd32 " in words or "by so few: kd32 " in words
+
+
 def test_a_run_goes_on_with_the_distance_that_was_added(train_tiny: Train, tmp_path: Path) -> None:
     trained = train_tiny(tmp_path / "run", **{"evaluate.metrics": "fd"})
     assert [row.metric for row in trained.last] == ["fd32", "kd32"]

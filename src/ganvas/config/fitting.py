@@ -36,7 +36,7 @@ PASSES: Final = 200
 """Passes over all images, after which few images are shown no more."""
 USUAL_BATCH: Final = 64
 FEW: Final = 5_000
-"""Images, below which D sees each changed at random, so that it cannot learn them by heart."""
+"""Images, below which D sees them changed at random once it begins to know them by heart."""
 SHEETS: Final = 40
 """Sheets of a run."""
 
@@ -114,12 +114,12 @@ def _choices(facts: Facts, given: Mapping[str, Any]) -> Iterator[Choice]:
     yield Choice("latent.dims", 64, "all measurements were made with it")
     yield _batch(count)
     if count < FEW:
-        reason = f"{count:,} images are few: D would soon know them by heart"
-        yield Choice("augment.name", "diffaugment", reason)
+        reason = f"{count:,} images are few: changed as soon as D begins to know them by heart"
+        yield Choice("augment.name", "adaptive", reason)
     else:
         yield Choice("augment.name", "none", f"{count:,} images are enough to do without")
     yield from _average(shown)
-    yield from _periods(shown, count)
+    yield from _periods(shown)
     yield _grid(facts.class_counts)
 
 
@@ -201,7 +201,7 @@ def _average(shown: int | None) -> Iterator[Choice]:
 # What is written
 
 
-def _periods(shown: int | None, count: int) -> Iterator[Choice]:
+def _periods(shown: int | None) -> Iterator[Choice]:
     every = max(_two_digits((shown or USUAL_LENGTH) / SHEETS), 1)
     reason = f"about {SHEETS} sheets" if shown else "every ten seconds or so"
     yield Choice("output.sample", f"{every} images", reason)

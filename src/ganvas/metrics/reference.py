@@ -197,7 +197,8 @@ class Reference:
 
     def _held_out(self) -> Pixels:
         if self.split != "test":
-            raise UsageError("it is defined on test images; use --split test")
+            todo = "; use --split test" if self.test else ", and there are none"
+            raise UsageError(f"it is defined on test images{todo}")
         return self.train.images[-LAST:][:HELD_OUT]
 
     # The floor

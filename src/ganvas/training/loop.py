@@ -52,6 +52,8 @@ class Trained:
     """The evaluation of the best generator, which is in the folder `best`."""
     evaluation_seconds: float = 0.0
     """What evaluations took besides, over all sittings."""
+    decides: str = ""
+    """The metric, as fd2k, by which the best generator is kept; empty if none is."""
 
     def __repr__(self) -> str:
         measured = "".join(f"; {row.short}" for row in self.last)
@@ -235,6 +237,7 @@ def _trained(session: Session, finished: bool) -> Trained:
         monitor.last,
         monitor.best_rows,
         state.evaluation_seconds,
+        monitor.plan.criterion.metric if monitor.plan.criterion else "",
     )
 
 

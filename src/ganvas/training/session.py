@@ -111,6 +111,8 @@ def open_session(
     state = new_state(run, data.shape, device, len(classes))
     check_last_batch(run, lengths, (state.players.G, state.players.D))
     taken = [] if begin_with is None else start_from(begin_with, run.model, state, classes)
+    if data.about and not changes:
+        reporter.say(data.about)  # before a net is trained to measure with, which takes its time
     plan = make_plan(run, data, data_root, device, reporter.say)
     run = plan.run
     about_data = {"images": len(data), "shape": data.shape, "sha256": fingerprint(data.images)}
@@ -130,7 +132,7 @@ def open_session(
         if begin_with is not None:
             save_checkpoint(state, folder.checkpoint(0))  # what a kill before the next goes back to
     if not changes:  # it was said when the run began
-        for line in filter(None, (data.about, about_classes, *taken)):
+        for line in filter(None, (about_classes, *taken)):
             reporter.say(line)
         for remark in data.remarks:
             reporter.warn(remark)
