@@ -139,8 +139,8 @@ def _measured(what: str, rows: Sequence[Row]) -> None:
             )
     table(what or "metrics", ["metric", "value", "95 % interval", "real images", "features"], lines)
     for row in rows:
-        if row.reason:
-            say(f"{row.metric}: not measured: {row.reason}")
+        if told := f"not measured: {row.reason}" if row.reason else row.remark:
+            say(f"{row.metric}: {told}")
     for row in {row.num_fake: row for row in rows}.values():
         known = ", which it was trained on" if row.recipe and row.split.startswith("train") else ""
         say(

@@ -56,7 +56,34 @@ def test_class_shares_by_hand():
     result = shares(real, fake)
     assert result["kl"] == pytest.approx(0.75 * math.log(3) + 0.25 * math.log(1))
     assert result["classes_hit"] == 2
-    assert shares(real, fake, hits=2)["classes_hit"] == 1
+    assert shares(real, fake, least=1)["classes_hit"] == 2
+    assert shares(real, np.eye(4)[[0] * 7 + [1]], least=1)["classes_hit"] == 1
+
+
+def test_strays_do_not_make_a_class_count_as_hit():
+    """Two in a hundred fakes in a class that has half of the real images."""
+    real, fake = np.eye(2)[np.arange(100) % 2], np.eye(2)[[0] * 98 + [1] * 2]
+    assert shares(real, fake)["classes_hit"] == 1
+    unsure = np.array([[0.9, 0.1], [0.2, 0.8]])[np.arange(100) % 2]  # 0.1 of all put wrongly into 1
+    assert shares(unsure, np.eye(2)[[0] * 81 + [1] * 19], least=0)["classes_hit"] == 1
+    assert shares(unsure, np.eye(2)[[0] * 79 + [1] * 21], least=0)["classes_hit"] == 2
+
+
+def test_a_class_without_real_images_costs_the_divergence_alone():
+    real, fake = np.eye(3)[[0, 1, 0, 1]], np.eye(3)[[0, 1, 2, 2]]
+    found = shares(real, fake)
+    assert "kl" not in found
+    assert found["score"] > 1
+    assert found["classes_hit"] == 3
+
+
+def test_score_is_the_mean_of_ten_with_students_t(rng):
+    given = softmax(3 * rng.standard_normal((400, 7)))
+    metric = ScoreAndShares()
+    scores = np.array(metric._scores(given.astype(float)))
+    low, high = score(given).intervals["score"]
+    assert (high - low) / 2 == pytest.approx(2.2621572 * scores.std(ddof=1) / 10**0.5)
+    assert score(given, splits=1).intervals == {}
 
 
 def test_equal_shares_have_no_divergence(rng):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import torch
 from measuring import error, measured, value
 
 from ganvas.metrics import frechet
@@ -109,10 +110,42 @@ def test_few_images_and_many_features_have_no_interval(num, dims, groups, rng):
 def test_real_images_are_decomposed_once(rng, monkeypatch):
     """22 Gaussians in all, those of the fakes alone for the next ones."""
     calls = []
-    eigh = frechet.torch.linalg.eigh
-    monkeypatch.setattr(frechet.torch.linalg, "eigh", lambda x: calls.append(1) or eigh(x))
+    triangular = frechet._triangular
+    monkeypatch.setattr(
+        frechet, "_triangular", lambda *given: calls.append(1) or triangular(*given)
+    )
     metric = FrechetDistance()
     statistics = metric.statistics(Views(features=rng.standard_normal((90, 4))))
     for expected in (22, 33):
         metric.compare(statistics, Views(features=rng.standard_normal((90, 4))))
         assert len(calls) == expected
+
+
+@pytest.mark.parametrize("rank", [3, 20])
+def test_covariances_without_full_rank_are_as_exact(rank, rng):
+    """All features in a space of few dimensions: the distance is that of those dimensions."""
+    a, b = random_gaussian(rng, rank), random_gaussian(rng, rank)
+    turned = np.linalg.qr(rng.standard_normal((60, rank)))[0]
+    wide = [gaussian(turned @ g.mean, turned @ g.covariance @ turned.T) for g in (a, b)]
+    assert distance(*wide) == pytest.approx(distance(a, b), rel=1e-12)
+
+
+def test_nearly_singular_covariances_are_decomposed_into_eigenvectors(rng):
+    scales = np.logspace(0, -9, 30)  # variances from 1 to 1e-18
+    turned = np.linalg.qr(rng.standard_normal((30, 30)))[0]
+    covariance = torch.from_numpy(turned * scales**2 @ turned.T)
+    assert frechet._triangular(covariance, 30 * 2.2e-16) is None
+    factor = frechet._triangular(covariance + torch.eye(30, dtype=torch.float64), 30 * 2.2e-16)
+    assert factor is not None
+    expected = covariance + torch.eye(30, dtype=torch.float64)
+    torch.testing.assert_close(factor @ factor.T, expected, rtol=1e-13, atol=1e-14)
+
+
+def test_the_interval_does_not_mind_images_sorted_by_class(rng):
+    """In groups of every tenth image, each would hold one class alone."""
+    real = rng.standard_normal((400, 3)) + 5 * np.arange(400)[:, None] % 10
+    fake = rng.standard_normal((400, 3)) + 5 * np.arange(400)[:, None] % 10
+    expected = measured(FrechetDistance(), real, fake).intervals["distance"]
+    order = rng.permutation(400)
+    found = measured(FrechetDistance(), real[order], fake[order[::-1]]).intervals["distance"]
+    assert found == pytest.approx(expected, rel=1e-9)

@@ -50,7 +50,7 @@ def test_a_single_gaussian_is_found(rng):
     assert sigma == pytest.approx(10 ** (-1 + 1 / 9))
     values = log_likelihoods(samples, images[200:], np.array([sigma]))[0]
     assert found.values["log_likelihood"] == pytest.approx(values.mean())
-    assert error(found, "log_likelihood") == pytest.approx(values.std() / math.sqrt(200))
+    assert error(found, "log_likelihood") == pytest.approx(values.std(ddof=1) / math.sqrt(200))
 
 
 def test_only_the_first_held_out_images_choose(rng):

@@ -7,8 +7,8 @@ import prdc
 import pytest
 from measuring import measured
 
-from ganvas.metrics import distances
-from ganvas.metrics.prdc import PrecisionRecallDensityCoverage
+from ganvas.metrics import distances, halves
+from ganvas.metrics.prdc import Balls, Compared, PrecisionRecallDensityCoverage
 
 
 def found(real, fake, k=5):
@@ -103,3 +103,76 @@ def test_block_size_changes_nothing(rng, monkeypatch):
     for size in (2_000, 30_000):
         monkeypatch.setattr(distances, "BLOCK_BYTES", size)
         assert found(real, fake) == expected
+
+
+def test_halves_are_measured_as_sets_of_their_own(rng):
+    real, fake = rng.standard_normal((400, 5)), rng.standard_normal((360, 5)) * 0.9
+    real[:30], fake[:100] = real[30:60], fake[100:110].repeat(10, axis=0)  # with copies
+    x, y = Balls.of(real, 5), Balls.of(fake, 5)
+    pairs = Compared.of(x, y, 5)
+    in_real, in_fake = halves.drawn(400, 3, rng), halves.drawn(360, 3, rng)
+    within_real = halves.Within.of(real, x.near, fake, pairs.of_real)
+    within_fake = halves.Within.of(fake, y.near, real, pairs.of_fake)
+    precision, coverage, balls = within_real.shares(5, in_real, in_fake)
+    recall, _, _ = within_fake.shares(5, in_fake, in_real)
+    for half in range(3):
+        assert in_real[:, half].sum() == 200
+        expected = found(real[in_real[:, half]], fake[in_fake[:, half]])
+        shares = precision[half], recall[half], balls[half] / 5, coverage[half]
+        assert dict(zip(expected, shares, strict=True)) == pytest.approx(expected, abs=1e-12)
+
+
+def test_intervals_of_equal_sets_are_as_wide_as_their_spread(rng):
+    """Wilson's for independent images were two thirds of it."""
+    metric = PrecisionRecallDensityCoverage()
+    results = [
+        measured(metric, rng.standard_normal((200, 4)), rng.standard_normal((200, 4)))
+        for _ in range(40)
+    ]
+    for key in ("precision", "recall", "density", "coverage"):
+        values = [result.values[key] for result in results]
+        held = [
+            low <= np.mean(values) <= high
+            for low, high in (
+                result.intervals[key] for result in results if key in result.intervals
+            )
+        ]
+        assert len(held) > 20
+        assert np.mean(held) > 0.85
+
+
+def test_where_sets_lie_apart_there_is_no_interval_of_what_outliers_decide(rng):
+    real = rng.standard_normal((300, 4))
+    dropped = real[real[:, 0] < 0.5][:200]
+    assert set(measured(PrecisionRecallDensityCoverage(), real, dropped + 1e-3).intervals) == {
+        "precision", "density", "coverage",
+    }  # fmt: skip
+    far = measured(PrecisionRecallDensityCoverage(), real, real + 3)
+    assert set(far.intervals) == {"coverage"}
+
+
+def test_few_images_have_no_intervals(rng):
+    rows = rng.standard_normal((90, 4))
+    assert measured(PrecisionRecallDensityCoverage(), rows, rows).intervals == {}
+
+
+def test_balls_that_hold_nearly_all_images_are_not_halved(rng):
+    """Fakes on a sphere about the real images: each ball of theirs holds all of these."""
+    sphere = rng.standard_normal((400, 50))
+    sphere *= 10 / np.linalg.norm(sphere, axis=1, keepdims=True)
+    result = measured(
+        PrecisionRecallDensityCoverage(), rng.standard_normal((400, 50)) / 100, sphere
+    )
+    assert result.values["recall"] == 1
+    assert result.intervals == {}
+
+
+def test_a_remark_where_few_outliers_hold_the_fakes(rng):
+    """Ten real images far out, with balls as wide as they lie apart, and fakes about them."""
+    real = rng.standard_normal((1000, 4))
+    real[:10] *= 30
+    noise = 15 * rng.standard_normal((500, 4))
+    result = measured(PrecisionRecallDensityCoverage(), real, noise)
+    assert result.values["precision"] > 0.5 > result.values["density"]
+    assert "one real image in a hundred" in result.remark
+    assert measured(PrecisionRecallDensityCoverage(), real, real[::2] + 0.01).remark == ""

@@ -166,7 +166,7 @@ def test_classifier_score_worsens(fault, digits, tools):
 
 @pytest.mark.parametrize("key", ["kl", "classes_hit"])
 def test_class_shares_worsen(key, digits, tools):
-    metric = ScoreAndShares(confidence=0.5, hits=9)
+    metric = ScoreAndShares(confidence=0.5)
     real = tools.probabilities(digits.real)
     results = [
         measured(metric, real, tools.probabilities(dropped_classes(digits, strength)[0]))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from dataclasses import dataclass as plain
 from typing import Annotated, ClassVar
 
 import numpy as np
@@ -14,10 +15,20 @@ from pydantic.dataclasses import dataclass
 from ganvas.config import Positive, Probability
 from ganvas.errors import UsageError
 from ganvas.metrics.inputs import Better, Floats, probabilities
-from ganvas.metrics.interval import around
+from ganvas.metrics.interval import around, quantile_of_t, standard_error
 from ganvas.metrics.metric import Measured, Metric, Need, Views
 from ganvas.registry import CHECKED, METRICS
 from ganvas.seeds import stream
+
+
+@plain(frozen=True)
+class RealClasses:
+    """What a classifier makes of the real images."""
+
+    shares: Floats
+    """(classes,): of all confident images, those that it puts into each."""
+    mistaken: Floats
+    """(classes,): those of another class that are among them, as far as it can tell itself."""
 
 
 @METRICS.register("classes", "classifier-score", "class-shares")
@@ -28,10 +39,10 @@ class ScoreAndShares(Metric):
     From probabilities (N, classes). score = exp(mean over x of KL(p(y | x) || p(y))): the inception
     score, with any classifier. kl = sum_c q_c log(q_c / p_c), with the shares q of fakes and p of
     real images that the classifier puts into class c; infinite if no fake is confident.
-    classes_hit = classes with enough confident fakes. They see fakes of no clear class, and classes
-    that are dropped or overweight. They miss everything within a class, such as one image repeated
-    for each, and the score never looks at real images. They are only as good as the classifier is
-    on bad fakes, hence the confidence rule.
+    classes_hit = classes with more confident fakes than stray into them. They see fakes of no clear
+    class, and classes that are dropped or overweight. They miss everything within a class, such as
+    one image repeated for each, and the score never looks at real images. They are only as good as
+    the classifier is on bad fakes, hence the confidence rule.
     """
 
     splits: Positive = 10
@@ -43,8 +54,10 @@ class ScoreAndShares(Metric):
     confidence: Probability = 0.0
     """For kl and classes_hit, images whose largest probability is below this are left out."""
 
-    hits: Positive = 1
-    """Confident fakes that make a class count as hit."""
+    least: Probability = 0.25
+    """Of a class's share of the real images, the part that its share of confident fakes must reach
+    for it to be hit; and twice the share of real images that the classifier puts there by mistake,
+    as its own probabilities have it, if that is more."""
 
     needs: ClassVar[tuple[Need, ...]] = ("probabilities",)
     better: ClassVar[Mapping[str, Better]] = {
@@ -54,28 +67,34 @@ class ScoreAndShares(Metric):
     }
     in_inception: ClassVar[str] = "is"
 
-    def statistics(self, real: Views) -> Floats | None:
-        """The shares of the classes, (classes,); None where they are not the data set's own."""
+    def statistics(self, real: Views) -> RealClasses | None:
+        """None where the classes are not the data set's own."""
         if not real.own_classes:
             return None
-        counts = self._counts(probabilities(real.probabilities, "real probabilities"))
-        if counts.min() == 0:
+        given = probabilities(real.probabilities, "real probabilities")
+        counts = self._counts(given)
+        if not (num := counts.sum()):
             raise UsageError(
-                f"real probabilities: no confident image in {(counts == 0).sum()} of "
-                f"{len(counts)} classes; give more images or lower classes.confidence"
+                "real probabilities: no confident image; give more images or lower "
+                "classes.confidence"
             )
-        shares: Floats = counts / counts.sum()
-        return shares
+        sure = given[given.max(axis=1) >= self.confidence]
+        doubts = np.bincount(
+            sure.argmax(axis=1), weights=1 - sure.max(axis=1), minlength=given.shape[1]
+        )
+        return RealClasses(counts / num, doubts / num)
 
-    def compare(self, statistics: Floats | None, fakes: Views) -> Measured:
+    def compare(self, statistics: RealClasses | None, fakes: Views) -> Measured:
         given = probabilities(fakes.probabilities, "fake probabilities", self.splits)
         scores = self._scores(given)
         score = float(np.mean(scores))
-        interval = around(score, float(np.std(scores)) / math.sqrt(self.splits))
-        values = {"score": score}
+        values, intervals = {"score": score}, {}
+        if self.splits > 1:
+            error = standard_error(np.array(scores))
+            intervals["score"] = around(score, error, quantile_of_t(self.splits - 1))
         if statistics is not None:
             values |= self._shares(statistics, given)
-        return Measured(values, {"score": interval})
+        return Measured(values, intervals)
 
     def _scores(self, given: Floats) -> list[float]:
         order = np.random.default_rng(stream(self.seed, "splits")).permutation(len(given))
@@ -84,17 +103,20 @@ class ScoreAndShares(Metric):
             for part in np.array_split(given[order], self.splits)
         ]
 
-    def _shares(self, real: Floats, given: Floats) -> dict[str, float]:
-        if given.shape[1] != len(real):
+    def _shares(self, real: RealClasses, given: Floats) -> dict[str, float]:
+        if given.shape[1] != len(real.shares):
             raise UsageError(
-                f"fake probabilities: found {given.shape[1]} classes, {len(real)} for real "
+                f"fake probabilities: found {given.shape[1]} classes, {len(real.shares)} for real "
                 "images; take both from the same classifier"
             )
         counts = self._counts(given)
-        kl = math.inf
-        if num := counts.sum():
-            kl = float(_divergence((counts / num)[None], real)[0])
-        return {"kl": kl, "classes_hit": float((counts >= self.hits).sum())}
+        num = counts.sum()
+        needed = np.maximum(self.least * real.shares, 2 * real.mistaken) * num
+        values = {"classes_hit": float(((counts > 0) & (counts >= needed)).sum())}
+        if real.shares.min() == 0:  # the divergence is infinite there, whatever the fakes are
+            return values
+        kl = float(_divergence((counts / num)[None], real.shares)[0]) if num else math.inf
+        return {"kl": kl} | values
 
     def _counts(self, given: Floats) -> NDArray[np.int64]:
         sure = given[given.max(axis=1) >= self.confidence]

@@ -152,6 +152,15 @@ class Distinct:
         """(groups,): the rows in each group."""
         return np.bincount(self.group)
 
+    def members(self, groups: Indices) -> tuple[Indices, Indices]:
+        """The place among `groups` of each of their rows, (rows,), and the rows."""
+        order = np.argsort(self.group, kind="stable")
+        starts = np.searchsorted(self.group[order], np.arange(len(self.first)))
+        sizes = self.sizes[groups]
+        place = np.repeat(np.arange(len(groups)), sizes)
+        within = np.arange(len(place)) - np.repeat(sizes.cumsum() - sizes, sizes)
+        return place, order[starts[groups][place] + within]
+
 
 def distinct(rows: Features) -> Distinct:
     """Groups of equal rows, so that a set with many copies costs no more than one without."""
@@ -210,6 +219,14 @@ def pairs_within(
                 for radius in radii
             ],
         )
+
+
+def between(x: Features, y: Features, i: Indices, j: Indices) -> Floats:
+    """Distances |x_i - y_j| of some pairs, (pairs,)."""
+    gaps = np.empty(len(i))
+    for part in _parts(len(i), x.shape[1]):
+        gaps[part] = _exact(x[i[part], None], y[j[part], None])[:, 0, 0]
+    return gaps
 
 
 def _bound_of_kth(squared: Features, k: int) -> Floats:
@@ -292,10 +309,7 @@ class _Screen:
 
     def exact_pairs(self, i: Indices, j: Indices) -> Floats:
         """Distances |x_i - y_j| in float64."""
-        exact = np.empty(len(i))
-        for part in _parts(len(i), self.queries.shape[1]):
-            exact[part] = _exact(self.queries[i[part], None], self.points[j[part], None])[:, 0, 0]
-        return exact
+        return between(self.queries, self.points, i, j)
 
     def exact_block(self, rows: Indices) -> Floats:
         """Distances of some queries to all points in float64."""

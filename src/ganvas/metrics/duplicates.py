@@ -35,7 +35,8 @@ class DuplicateRate(Metric):
 
     A near repeat is nearer to its neighbour, by their pixels, than all but a `quantile` of as many
     real images are to theirs. It sees a collapse, onto few images or within classes. It misses
-    fakes that are all different and all bad, and copies of training images.
+    fakes that are all different and all bad, and copies of training images. Blurred fakes count as
+    near repeats without being any, as all blurred images lie nearer to each other.
     """
 
     quantile: Annotated[float, Field(gt=0, lt=1)] = 0.01

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass as plain
 from dataclasses import replace
@@ -22,6 +23,10 @@ from ganvas.registry import CHECKED, METRICS
 
 _BLOCK: Final = 1024
 """Rows that enter the sums together, however many come in a batch."""
+_ITERATIONS: Final = 10
+"""That tell a covariance's least eigenvalue,"""
+_MARGIN: Final = 1000
+"""which may be less than found by no more than this factor."""
 _FEW: Final = 40
 """Below so many images there is no interval, unless groups are asked for."""
 _WIDE: Final = 512
@@ -44,10 +49,32 @@ class Gaussian:
         """A, (D, rank), with A A' = covariance."""
         # torch's threads, unlike those of NumPy's library, do not starve each other on a busy
         # machine
-        values, vectors = torch.linalg.eigh(torch.from_numpy(self.covariance))
-        kept = values > max(float(values[-1]), 0.0) * len(values) * np.finfo(np.float64).eps
+        covariance = torch.from_numpy(self.covariance)
+        least = len(covariance) * float(np.finfo(np.float64).eps)  # of the largest eigenvalue
+        triangular = _triangular(covariance, least)
+        if triangular is not None:
+            return triangular
+        values, vectors = torch.linalg.eigh(covariance)
+        kept = values > max(float(values[-1]), 0.0) * least
         factor: Tensor = vectors[:, kept] * values[kept].sqrt()
         return factor
+
+
+def _triangular(covariance: Tensor, least: float) -> Tensor | None:
+    """Cholesky's factor; None unless all eigenvalues are well above `least` of the largest.
+
+    It is as exact there as a decomposition into eigenvectors, at a tenth of its cost. Where
+    eigenvalues are zero, it would leave square roots of rounding errors.
+    """
+    factor, failed = torch.linalg.cholesky_ex(covariance)
+    if failed:
+        return None
+    inverse: Tensor = torch.ones(len(factor), 1, dtype=factor.dtype)
+    for _ in range(_ITERATIONS):  # of inverse iteration, towards the least eigenvalue
+        inverse = torch.cholesky_solve(inverse / inverse.norm(), factor)
+    smallest = 1 / float(inverse.norm())
+    largest = float(covariance.diagonal().sum())  # it is at most this
+    return factor if smallest > _MARGIN * least * largest else None
 
 
 @plain(frozen=True)
@@ -84,7 +111,9 @@ class Moments:
         if self._num < 2:
             raise UsageError(f"features: found {self._num} images; at least 2 are needed")
         offset = self._sum / self._num
-        covariance = (self._products - self._num * np.outer(offset, offset)) / (self._num - 1)
+        products = np.triu(self._products)
+        products += np.triu(products, 1).T
+        covariance = (products - self._num * np.outer(offset, offset)) / (self._num - 1)
         return Gaussian(self._num, self._shift + offset, covariance)
 
     @classmethod
@@ -107,10 +136,13 @@ class Moments:
         rows = self._rows[: self._filled]
         if self._num == 0 and len(rows):
             self._shift = rows.mean(axis=0)  # sums about a typical point lose no digits
-        centred = rows - self._shift
-        self._sum += centred.sum(axis=0)
-        rows_of = torch.from_numpy(centred)
-        self._products += torch.mm(rows_of.T, rows_of).numpy()
+        rows -= self._shift
+        self._sum += rows.sum(axis=0)
+        rows_of, products = torch.from_numpy(rows), torch.from_numpy(self._products)
+        step = max(32, len(self._sum) // 8)
+        for start in range(0, len(self._sum), step):  # on and above the diagonal
+            part = slice(start, start + step)
+            products[part, start:].addmm_(rows_of[:, part].T, rows_of[:, start:])
         self._num += self._filled
         self._filled = 0
 
@@ -183,8 +215,13 @@ def distance(real: Gaussian, fake: Gaussian) -> float:
 
 
 def _gaussians(rows: Features, groups: int) -> Gaussians:
-    parts = [Moments.of(rows[i::groups]) for i in range(groups)]
-    return Gaussians(Moments.of(rows), tuple(_without_one(parts)))
+    whole = Moments.of(rows)
+    if not groups:
+        return Gaussians(whole, ())
+    # by what the rows are, not by their order, which may be that of their classes
+    order = np.argsort([hashlib.blake2b(row, digest_size=8).digest() for row in rows])
+    parts = [Moments.of(rows[order[i::groups]]) for i in range(groups)]
+    return Gaussians(whole, tuple(_without_one(parts)))
 
 
 def _without_one(parts: Sequence[Gaussian]) -> list[Gaussian]:

@@ -38,6 +38,8 @@ def _enough(array: NDArray[Any], what: str, at_least: int) -> None:
 
 
 def _finite(array: NDArray[Any], what: str) -> None:
+    if np.isfinite(array).all():
+        return
     bad = np.flatnonzero(~np.isfinite(array).all(axis=1))
     if len(bad):
         raise UsageError(

@@ -13,23 +13,56 @@ Z: Final = 1.959963984540054
 """Standard errors on either side of a value that make a 95 % interval."""
 
 
-def around(value: float, error: float) -> tuple[float, float]:
-    """95 % interval of a value with a normal error: low and high."""
-    return value - Z * error, value + Z * error
+def quantile_of_t(degrees: int) -> float:
+    """Standard errors on either side that make a 95 % interval, the error being estimated too.
+
+    The 97.5 % quantile of Student's t with so many degrees of freedom, by its distribution in
+    closed form (Abramowitz & Stegun 1964, equations 26.7.3 and 26.7.4).
+    """
+    low, high = 0.0, math.pi / 2
+    for _ in range(60):
+        middle = (low + high) / 2
+        low, high = (middle, high) if _within(middle, degrees) < 0.95 else (low, middle)
+    return math.sqrt(degrees) * math.tan(low)
+
+
+def _within(angle: float, degrees: int) -> float:
+    """How likely t is between -sqrt(degrees) tan(angle) and that."""
+    cos, sin = math.cos(angle), math.sin(angle)
+    odd = degrees % 2
+    term, total = (cos if odd else 1.0), 0.0
+    for i in range(2 + odd, degrees + 2, 2):
+        total += term
+        term *= cos * cos * (i - 1) / i
+    return 2 / math.pi * (angle + sin * total) if odd else sin * total
+
+
+def around(value: float, error: float, width: float = Z) -> tuple[float, float]:
+    """95 % interval of a value with a normal error: low and high, `width` errors away."""
+    return value - width * error, value + width * error
 
 
 def standard_error(values: Floats) -> float:
-    """Standard error of the mean of independent values (N,): std / sqrt(N), std over N."""
-    return float(values.std() / math.sqrt(len(values)))
+    """Standard error of the mean of independent values (N,), two or more."""
+    return float(values.std(ddof=1) / math.sqrt(len(values)))
 
 
-def share_interval(share: float, num: int) -> tuple[float, float]:
+def share_interval(share: float, num: float, width: float = Z) -> tuple[float, float]:
     """95 % interval of a share of `num` independent images (Wilson 1927): low and high."""
-    middle = share + Z * Z / (2 * num)
-    half = Z * math.sqrt(share * (1 - share) / num + (Z / (2 * num)) ** 2)
-    return max(0.0, (middle - half) / (1 + Z * Z / num)), min(
-        1.0, (middle + half) / (1 + Z * Z / num)
-    )
+    scale = 1 + width * width / num
+    middle = (share + width * width / (2 * num)) / scale
+    half = width * math.sqrt(share * (1 - share) / num + (width / (2 * num)) ** 2) / scale
+    # rounding must not leave the share itself out where it is 0 or 1
+    return min(share, max(0.0, middle - half)), max(share, min(1.0, middle + half))
+
+
+def share_of_independent(share: float, variance: float, num: float) -> float:
+    """How many independent images are worth one of `num` whose share has this variance.
+
+    One over the design effect (Kish 1965): share (1 - share) / num / variance, at most 1.
+    """
+    independent = share * (1 - share) / num
+    return min(1.0, independent / variance) if variance > 0 else 1.0
 
 
 def jackknife_error(left_out: Floats) -> float:

@@ -23,6 +23,8 @@ from ganvas.seeds import stream
 
 BLOCK_BYTES: int = 16 << 20
 """Most that one block of kernel values takes."""
+_PARTS: Final = 8
+"""Parts of a subset's rows, each of which is multiplied with what comes after it."""
 _SUBSET: Final = 1000
 """Images in a subset where that is no more than half of them; of all, every subset is the same."""
 
@@ -196,24 +198,34 @@ class KernelDistance(Metric):
         return torch.empty(max(BLOCK_BYTES // 8, size), dtype=torch.float64)
 
     def _within(self, x: Floats, buffer: torch.Tensor) -> Floats:
-        """Sums over pairs of different rows within each subset, (subsets,)."""
-        sums: Floats = self._totals(x, x, buffer) - self._with_itself(x).sum(axis=1)
-        return sums
+        """Sums over pairs of different rows within each subset, (subsets,).
+
+        Each pair is computed once: rows are multiplied with themselves and those after them.
+        """
+        num, size, _ = x.shape
+        step = max(1, min(size // _PARTS, BLOCK_BYTES // (8 * num * size)))
+        totals = np.zeros(num)
+        for start in range(0, size, step):
+            rows, after = x[:, start : start + step], x[:, start + step :]
+            own = self._totals(rows, rows, buffer) - self._with_itself(rows).sum(axis=1)
+            totals += own + (2 * self._totals(rows, after, buffer) if after.shape[1] else 0.0)
+        return totals
 
     def _totals(self, x: Floats, y: Floats, buffer: torch.Tensor) -> Floats:
-        """Sums of the kernel over all pairs of rows of each subset, (subsets,).
+        """Sums of the kernel over all pairs of rows of x and y in each subset, (subsets,).
 
         From lifted rows (subsets, size, D + 1).
         """
-        num, size, _ = x.shape
-        step = max(1, BLOCK_BYTES // (8 * num * size))
+        num, size = x.shape[:2]
+        step = max(1, BLOCK_BYTES // (8 * num * y.shape[1]))
         across = torch.from_numpy(y).transpose(1, 2)
-        factors = ",".join(["ij"] * self.degree)
+        factors = ",".join(["i"] * self.degree)
         totals = np.zeros(num)
         for start in range(0, size, step):
             some = torch.from_numpy(x[:, start : start + step])
-            base = buffer[: num * some.shape[1] * size].view(num, some.shape[1], size)
+            shape = num, some.shape[1], y.shape[1]
+            base = buffer[: math.prod(shape)].view(shape)
             torch.bmm(some, across, out=base)
-            for i, values in enumerate(base.numpy()):
+            for i, values in enumerate(base.view(num, -1).numpy()):
                 totals[i] += np.einsum(f"{factors}->", *[values] * self.degree)
         return totals

@@ -89,6 +89,8 @@ class Measured:
     """95 % intervals, of those values that have one."""
     pairs: tuple[Pair, ...] = ()
     """The fakes most like training images, for metrics that look for them."""
+    remark: str = ""
+    """What a reader should know of these values."""
 
 
 class Metric(ABC):

@@ -269,6 +269,7 @@ class Reference:
             self.blank(metric),
             values=measured.values,
             intervals=measured.intervals,
+            remark=measured.remark,
             floor=floor,
             settings={METRICS.name_of(metric): dataclasses.asdict(fitted)},
         )

@@ -64,6 +64,8 @@ class Row:
     """SHA-256 of the images measured: the same generator, on the same machine, gives the same."""
     ganvas: str = ""
     """The version that measured."""
+    remark: str = ""
+    """What a reader should know of the values."""
     picture: str = ""
     """The picture that goes with the numbers, if there is one."""
     what: str = ""

@@ -179,7 +179,11 @@ class Monitor:
                 reporter.warn(f"{task.blank.metric} not measured at step {step:,}: {error}")
                 continue
             row = replace(task.blank, values=measured.values, intervals=measured.intervals)
-            row = replace(row, fakes_sha256=fingerprint(fakes.images[: task.reference.num]))
+            row = replace(
+                row,
+                remark=measured.remark,
+                fakes_sha256=fingerprint(fakes.images[: task.reference.num]),
+            )
             rows.append(replace(row, recipe=generator.recipe, images=images, step=step))
         return rows
 
