@@ -53,8 +53,8 @@ def trained(result: Trained, as_json: bool) -> None:
         _evaluations(result)
         say("  samples/ training.gif losses.png reals.png log.jsonl generator/")
         say(f"  more images: ganvas sample {as_argument(result.folder)}")
-        telling = [row for row in result.last if row.metric == result.decides] or result.last[:1]
-        if telling and (words := verdict(telling[0])):
+        deciding = [row for row in result.last if row.metric == result.decides] or result.last
+        if words := "".join(map(verdict, deciding[:1])):
             say(f"how good: {words}")
 
 
@@ -70,11 +70,8 @@ def _evaluations(result: Trained) -> None:
         )
 
     last, best = result.last, result.best
-    at = (
-        f"step {best[0].step:,}, {best[0].images:,} images: {result.folder / 'best'}"
-        if best
-        else ""
-    )
+    at = "".join(f"step {row.step:,}, {row.images:,} images: " for row in best[:1])
+    at += str(result.folder / "best")
     if best == last:
         say(f"  last and best: {said(last)}; {at}")
     else:

@@ -133,12 +133,14 @@ def make_plan(
     device: torch.device = CPU,
     say: Callable[[str], None] = lambda text: None,
     learn: bool = True,
+    begun: bool = False,
 ) -> Plan:
     """Load the test images and the extractor, and prepare the real images.
 
     `data` are the images that the run trains on, `device` is where images pass the extractor;
     `say` is given lines while its net is trained. Without `learn` none is, and the plan is only
-    good for telling whether there can be one.
+    good for telling whether there can be one. Nothing is added to what a run that has `begun`
+    measures.
 
     Raises:
         UsageError: the settings are wrong, or something that they ask for cannot be measured.
@@ -150,7 +152,7 @@ def make_plan(
     try:
         with torch.random.fork_rng(devices=[]):
             watch = partial(told, doing=LEARNING, say=say)
-            plan = _planned(run, data, root, device, watch if learn else None)
+            plan = _planned(run, data, root, device, watch if learn else None, begun)
     except (UsageError, RunError) as error:
         if run.evaluate != Evaluate():
             raise
@@ -159,7 +161,12 @@ def make_plan(
 
 
 def _planned(
-    run: Run, data: ImageSet, root: Path | None, device: torch.device, watch: Watch | None
+    run: Run,
+    data: ImageSet,
+    root: Path | None,
+    device: torch.device,
+    watch: Watch | None,
+    begun: bool,
 ) -> Plan:
     train, test = splits(run.data, run.preprocess, root, train=data)
     if test is not None and test.shape != train.shape:
@@ -185,7 +192,7 @@ def _planned(
     resolved, remarks = [], []
     seconds, dims = _tried(extractor, train.images)
     cost = 0.0
-    for text, item in _completed(run.evaluate, usual, available, dims):
+    for text, item in _completed(run.evaluate, usual, available, dims, begun):
         num = min(item.num or usual, available)
         if num not in references:
             references[num] = Reference(
@@ -250,13 +257,15 @@ def _too_few(metric: str, num: int, dims: int) -> str:
     return ""
 
 
-def _completed(settings: Evaluate, usual: int, available: int, dims: int) -> list[tuple[str, Spec]]:
+def _completed(
+    settings: Evaluate, usual: int, available: int, dims: int, begun: bool
+) -> list[tuple[str, Spec]]:
     """What is asked for, and a kernel distance where a Fréchet distance is and nothing decides."""
     asked = [(text, spec(text, settings.features, "evaluate.metrics")) for text in settings.metrics]
     counts = {item: min(item.num or usual, available) for _, item in asked}
     able = any(not _too_few(item.metric, num, dims) for item, num in counts.items())
     num = max((num for item, num in counts.items() if item.metric == FRECHET), default=0)
-    if able or settings.best or num < LEAST:
+    if begun or able or settings.best or num < LEAST:
         return asked
     added = Spec(IN_PLACE, num)
     return [*asked, (str(added), added)]

@@ -113,7 +113,7 @@ def open_session(
     taken = [] if begin_with is None else start_from(begin_with, run.model, state, classes)
     if data.about and not changes:
         reporter.say(data.about)  # before a net is trained to measure with, which takes its time
-    plan = make_plan(run, data, data_root, device, reporter.say)
+    plan = make_plan(run, data, data_root, device, reporter.say, begun=resume)
     run = plan.run
     about_data = {"images": len(data), "shape": data.shape, "sha256": fingerprint(data.images)}
     if data.held_out:
