@@ -252,7 +252,9 @@ def protocol(row: Mapping[str, Any]) -> str:
     """How a number was measured, in one line."""
     accuracy = row.get("extractor_accuracy")
     features = f"features {row.get('extractor', '')} ({str(row.get('extractor_sha256'))[:12]}"
-    features += f", accuracy {accuracy:.2%})" if accuracy else ")"
+    tested = row.get("extractor_num_test")
+    of = f" on {tested:,} images" if tested else ""
+    features += f", accuracy {accuracy:.2%}{of})" if accuracy else ")"
     data = f"{public(row.get('data', ''))} {row.get('split', '')}"
     return (
         f"{row.get('num_fake', 0):,} fakes against {row.get('num_reference', 0):,} images of "

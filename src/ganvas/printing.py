@@ -149,7 +149,8 @@ def _measured(what: str, rows: Sequence[Row]) -> None:
         )
     for name, row in {row.extractor: row for row in rows}.items():
         accuracy = row.extractor_accuracy
-        parts = [f"{accuracy:.2%} accurate" if accuracy is not None else "", row.note]
+        of = f" on {row.extractor_num_test:,} images" if row.extractor_num_test else ""
+        parts = [f"{accuracy:.2%} accurate{of}" if accuracy is not None else "", row.note]
         parts += [f"resize: {row.resize}", f"SHA-256 {row.extractor_sha256[:12]}"]
         say(f"features {name}: {', '.join(part for part in parts if part)}")
     for row in rows:

@@ -243,7 +243,7 @@ def test_settings_of_metrics_are_those_of_the_run(train_tiny: Train, tmp_path: P
     changes = {"evaluate.metrics": "prdc,kernel", "metrics.prdc.k": 2, "metrics.kernel.subsets": 7}
     trained = train_tiny(tmp_path / "run", **changes)
     prdc, kd = trained.last
-    assert prdc.settings == {"prdc": {"k": 2}}
+    assert prdc.settings["prdc"]["k"] == 2
     assert kd.settings["kd"]["subsets"] == 7 and kd.settings["kd"]["subset_size"] == 16
     run = config.load(tmp_path / "run" / "config.toml")
     assert run.metrics["kd"] == KernelDistance(subsets=7)
@@ -260,7 +260,7 @@ def test_the_command_takes_them(cli: Any, tmp_path: Path) -> None:
     assert said.code == 2 and "'metrics.1nn.x': metrics.1nn has no settings" in said.err
     said = cli("train", "--set", "metrics.prdc.k=3", "--dry-run")
     (tmp_path / "mine.toml").write_text(said.out)
-    assert said.out.endswith("[metrics.prdc]\nk = 3\n")
+    assert "[metrics.prdc]\nk = 3\n" in said.out
     assert config.load(tmp_path / "mine.toml").metrics["prdc"].k == 3
 
 

@@ -294,6 +294,7 @@ class Reference:
             extractor=extractor.name,
             extractor_sha256=extractor.sha256,
             extractor_accuracy=extractor.accuracy,
+            extractor_num_test=extractor.num_test,
             note="; ".join(filter(None, (extractor.note, self._seen(metric)))),
             resize=self._resizing(metric),
             seed=self.seed,

@@ -62,6 +62,8 @@ class Row:
     """SHA-256 of those images."""
     fakes_sha256: str = ""
     """SHA-256 of the images measured: the same generator, on the same machine, gives the same."""
+    extractor_num_test: int | None = None
+    """The number of images that the extractor's accuracy is of."""
     ganvas: str = ""
     """The version that measured."""
     remark: str = ""

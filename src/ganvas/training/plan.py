@@ -299,11 +299,10 @@ def _about(run: Run, tasks: Sequence[Task], remarks: Iterable[str]) -> str:
         when = f"after epochs, in under {100 * SHARE:.0f} % of the time"
     named = {"test": "test images", "held out": "images held out"}
     split = named.get(blank.split, "training images, one half")
-    seen = ": ".join(filter(None, (extractor.name, extractor.note)))
     parts = [
         f"evaluates {', '.join(task.blank.metric for task in tasks)} {when}, against {blank.data} "
         f"({split})",
-        f"features: {seen}",
+        f"features: {extractor.described}",
         *remarks,
     ]
     return "; ".join(parts)

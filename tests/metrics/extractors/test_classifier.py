@@ -136,7 +136,9 @@ def test_a_classifier_for_other_images_is_trained_once(
     monkeypatch.setattr(classifier, "SHOWN", 1500)
     first = choose_for("auto", two_kinds)
     assert first.name == "classifier" and first.accuracy == 1.0
-    assert first.note == "trained here on 60 training images, right on 100 % of 60 others"
+    assert first.described == (
+        "classifier: trained here on 60 training images, right on 100 % of 60 others"
+    )
     monkeypatch.setattr(classifier_net, "fit", None)  # a second training would fail
     again = choose_for("auto", two_kinds)
     assert (again.sha256, again.accuracy) == (first.sha256, first.accuracy)

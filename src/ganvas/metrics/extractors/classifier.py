@@ -120,6 +120,7 @@ def of_card(card: Mapping[str, Any], content: bytes, name: str, what: str) -> Ex
         ClassifierView(net, mirrored),
         shape,
         accuracy=card["accuracy"],
+        num_test=card["num_test"],
         note="means over an image and its mirror image" if mirrored else "",
     )
 
@@ -168,8 +169,5 @@ def _trained(train: ImageSet, test: ImageSet | None, watch: Watch) -> Extractor:
     )
     card, content = taught.kept("classifiers", key, teach)
     extractor = of_card(card, content, "classifier", "the classifier in the cache")
-    note = (
-        f"trained here on {card['num_train']:,} training images, right on "
-        f"{100 * card['accuracy']:.3g} % of {card['num_test']:,} others"
-    )
+    note = f"trained here on {card['num_train']:,} training images"
     return replace(extractor, note=note, learnt="train", spares=True)

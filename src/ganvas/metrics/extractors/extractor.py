@@ -81,6 +81,8 @@ class Extractor:
     """How the net itself resizes images, in words."""
     accuracy: float | None = None
     """A classifier's, on images that it was not trained on."""
+    num_test: int | None = None
+    """The number of these images."""
     note: str = ""
     """What a reader should know of it."""
     is_inception: bool = False
@@ -94,6 +96,14 @@ class Extractor:
     device: torch.device = CPU
     watch: Watch = unwatched
     """Shows how far a pass is."""
+
+    @property
+    def described(self) -> str:
+        """Its name, what a reader should know of it, and how often a classifier is right."""
+        right = ""
+        if self.accuracy is not None and self.num_test:
+            right = f"right on {100 * self.accuracy:.3g} % of {self.num_test:,} others"
+        return ": ".join(filter(None, (self.name, ", ".join(filter(None, (self.note, right))))))
 
     def on(self, device: torch.device) -> Extractor:
         """The same extractor on a device."""

@@ -40,6 +40,7 @@ def of_stacks(extractor: Extractor) -> Extractor:
         net=StackedView(extractor.net),
         shape=(3, *extractor.shape[1:]),
         accuracy=extractor.accuracy**3,
+        num_test=None,
     )
 
 
