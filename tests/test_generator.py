@@ -280,7 +280,9 @@ def test_a_slope_that_no_net_can_take_is_one_line(
 @pytest.mark.parametrize("what", ["nowhere", "empty"])
 def test_no_generator(what: str, tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
-    with pytest.raises(UsageError, match="allowed: a run folder, a saved generator, a pretrained one or hf:"):
+    with pytest.raises(
+        UsageError, match="allowed: a run folder, a saved generator, a pretrained one or hf:"
+    ):
         load(tmp_path / what)
 
 
