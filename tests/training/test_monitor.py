@@ -408,7 +408,7 @@ def test_rows_of_another_protocol_are_kept_and_count_for_nothing(
 
 
 def test_a_row_goes_through_json(train_tiny: Train, tmp_path: Path) -> None:
-    (row,) = train_tiny(tmp_path / "run", **measuring("prdc20")).last
+    (row,) = train_tiny(tmp_path / "run", **measuring("1nn20")).last
     assert row.intervals and row.floor
     assert Row.of_json(json.loads(json.dumps(row.as_json()))) == row
     unknown = replace(row, values={"precision": math.nan})

@@ -173,7 +173,7 @@ def test_it_learns_from_no_image_that_is_spared(
         extractor = choose("classifier", NPZ(path="x"), two_kinds, test if has_test else None)
         known = two_kinds.images[~spared(120, has_test)]
         assert {image.tobytes() for image in seen.pop()} == {image.tobytes() for image in known}
-        assert extractor.note.endswith(told)
+        assert extractor.described.endswith(told)
         assert (extractor.learnt, extractor.spares) == ("train", True)
 
 
