@@ -242,9 +242,10 @@ def _resolved(
     tables = config.override(tables, changes)
 
     def build() -> "tuple[Run, list[Choice], RawImages | None]":
-        from ganvas.training.plan import asked
-
         run = config.build(tables)  # so that a wrong setting is said before images are read
+
+        from ganvas.training.plan import asked  # torch
+
         if not asked(run.evaluate) and options.get("every") is not None:
             raise UsageError(
                 f"--every: found '{options['every']}' where nothing is evaluated; give --evaluate "
