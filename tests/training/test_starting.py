@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -9,9 +10,10 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 
 import ganvas
+from ganvas import compact
 from ganvas.classes import Classes
 from ganvas.errors import UsageError
 from ganvas.models.modern import Modern
@@ -124,6 +126,18 @@ def test_a_saved_generator_has_no_d(source: RunFolder, tmp_path: Path) -> None:
     here = state(run, 0)
     assert torch.equal(here["G.net.0.weight"], saved["net.0.weight"])
     assert not torch.equal(here["D.features.0.weight"], state(source, 3)["D.features.0.weight"])
+
+
+def test_packed_weights_are_unpacked(source: RunFolder, tmp_path: Path) -> None:
+    """Generators of the package have 8 bits a weight; whoever begins with one has its weights."""
+    packed = shutil.copytree(source.generator, tmp_path / "packed")
+    net = ganvas.load(packed).net
+    save_file(compact.pack(net, "int8"), packed / "model.safetensors", {compact.FORM: "int8"})
+    data = pictures(tmp_path / "set.npz", np.arange(48) % 3 + 4)
+    here = state(begun(tmp_path / "run", data, begin_with=packed), 0)
+    expected = ganvas.load(packed).net.state_dict()["net.0.weight"]
+    assert torch.equal(here["G.net.0.weight"], expected)
+    assert not torch.equal(expected, net.state_dict()["net.0.weight"])
 
 
 def test_what_cannot_be_is_one_line(source: RunFolder, tmp_path: Path, cli: Any) -> None:

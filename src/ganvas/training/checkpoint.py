@@ -11,7 +11,7 @@ import json
 import math
 import os
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -152,14 +152,14 @@ def _unpack(state: State, tensors: dict[str, Tensor], counters: dict[str, Any]) 
             f"it has an optimizer {unknown[0]}, the run {', '.join(players.optimizers)}"
         )
     for name, net in _nets(state):
-        net.load_state_dict(_under(tensors, f"{name}."))
+        net.load_state_dict(under(tensors, f"{name}."))
     for name, optimizer in players.optimizers.items():
         moments: dict[int, dict[str, Tensor]] = {}
-        for key, value in _under(tensors, f"optimizer.{name}.").items():
+        for key, value in under(tensors, f"optimizer.{name}.").items():
             index, _, moment = key.partition(".")
             moments.setdefault(int(index), {})[moment] = value
         optimizer.load(moments)
-    sums = _under(tensors, "sums.")
+    sums = under(tensors, "sums.")
     state.sums = {key: value.to(device, copy=True) for key, value in sums.items()}
     state.step, state.summed = _count(counters, "step"), _count(counters, "summed")
     state.seconds = _seconds(counters, "seconds")
@@ -172,9 +172,9 @@ def _unpack(state: State, tensors: dict[str, Tensor], counters: dict[str, Any]) 
         raise ValueError(f"memory is {memory!r:.80}")
     state.memory.clear()  # which the players share
     state.memory.update(memory)
-    set_random_states(device, _under(tensors, "rng."))
+    set_random_states(device, under(tensors, "rng."))
     players.stream.set_state(tensors["rng.latents"])
-    players.augment.load(_under(tensors, "augment."))
+    players.augment.load(under(tensors, "augment."))
 
 
 def _count(counters: dict[str, Any], key: str) -> int:
@@ -199,7 +199,8 @@ def _nets(state: State) -> Iterator[tuple[str, nn.Module]]:
         yield "average", state.average.net
 
 
-def _under(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
+def under(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    """The tensors whose names begin with a prefix, without it."""
     return {
         key.removeprefix(prefix): value for key, value in tensors.items() if key.startswith(prefix)
     }

@@ -7,17 +7,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from ganvas.classes import Classes
 from ganvas.errors import UsageError
-from ganvas.generator import WEIGHTS, Generator, folder_of, load
+from ganvas.generator import Generator, load
 from ganvas.models.layers import ClassEmbedding
 from ganvas.protocols import Model
 from ganvas.registry import MODELS
 from ganvas.rundir import RunFolder
-from ganvas.training.checkpoint import read_checkpoint
+from ganvas.training.checkpoint import read_checkpoint, under
 from ganvas.training.state import State
 
 
@@ -46,12 +45,12 @@ def start_from(what: str | Path, model: Model, state: State, classes: Classes) -
         UsageError: there are no weights, they are another model's, or none of them fits.
     """
     source = source_of(what, model)
-    tensors = _tensors(Path(what))
+    tensors = _tensors(Path(what), source)
     nets = {"G": state.players.G, "D": state.players.D}
     lines = [f"begins with the weights of '{what}' ({source.images_seen:,} images):"]
     taken = False
     for name, net in nets.items():
-        if not (found := _under(tensors, name)):
+        if not (found := under(tensors, f"{name}.")):
             lines.append(f"  {name:<24} new: a saved generator has no {name}")
             continue
         parts = list(_copied(net, found, classes.names, source.classes, name))
@@ -64,7 +63,7 @@ def start_from(what: str | Path, model: Model, state: State, classes: Classes) -
     if state.average is not None:
         average = state.average.net
         average.load_state_dict(state.players.G.state_dict())
-        list(_copied(average, _under(tensors, "average"), classes.names, source.classes, ""))
+        list(_copied(average, under(tensors, "average."), classes.names, source.classes, ""))
     return lines
 
 
@@ -77,18 +76,11 @@ def source_of(what: str | Path, model: Model) -> Generator:
     return source
 
 
-def _tensors(what: Path) -> dict[str, Tensor]:
-    """Of a run's newest checkpoint, or of the checkpoint itself; otherwise of a generator."""
-    run = RunFolder(what)
-    if there := run.checkpoints():
+def _tensors(what: Path, source: Generator) -> dict[str, Tensor]:
+    """Of a run's newest checkpoint; otherwise of the generator alone."""
+    if there := RunFolder(what).checkpoints():
         return read_checkpoint(there[-1])[0]
-    generator = load_file(folder_of(what) / WEIGHTS)
-    return {f"G.{key}": value for key, value in generator.items()}
-
-
-def _under(tensors: Mapping[str, Tensor], name: str) -> dict[str, Tensor]:
-    prefix = f"{name}."
-    return {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
+    return {f"G.{key}": value for key, value in source.net.state_dict().items()}
 
 
 @torch.no_grad()
