@@ -5,6 +5,7 @@ from ganvas.config.length import Length, Lengths, from_older
 from ganvas.config.ramp import Amount, Decay, Place, Ramp, Rate, Share
 from ganvas.config.recipes import (
     Recipe,
+    as_pairs,
     load,
     override,
     parse_setting,
@@ -67,6 +68,7 @@ __all__ = [
     "Tables",
     "Train",
     "Watchdog",
+    "as_pairs",
     "build",
     "component",
     "diff",

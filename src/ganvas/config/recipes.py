@@ -170,6 +170,13 @@ def parse_setting(text: str) -> tuple[str, Any]:
         return key, value  # a bare word is a string
 
 
+def as_pairs(settings: Mapping[str, Any] | Sequence[str]) -> list[tuple[str, Any]]:
+    """Settings with their values, of a mapping or of strings as after --set."""
+    if isinstance(settings, Mapping):
+        return list(settings.items())
+    return [parse_setting(text) for text in settings]
+
+
 def load(path: Path, *, to_train: bool = True) -> Run:
     """The run in a config.toml; without `to_train` as in `build`."""
     return build(read_recipe(str(path)).tables, to_train=to_train)

@@ -106,7 +106,7 @@ def evaluate(
     asked = specs(DEFAULT if metrics is None else metrics, features, "--metrics")
     if pairs is not None and "memorisation" not in [spec.metric for spec in asked]:
         raise UsageError("--pairs: found without memorisation; add it to --metrics")
-    changes = _changes(settings)
+    changes = config.as_pairs(settings)
     of_images = [change for change in changes if change[0].startswith(("data.", "preprocess."))]
     looks = Looks(data, image_size, skip_broken, of_images)
     opened = compared(place, run, folder, looks, root)
@@ -182,12 +182,6 @@ def evaluate(
             if isinstance(made, Generator):
                 write_card(made, folder_of(place))
     return rows
-
-
-def _changes(settings: Sequence[str] | Mapping[str, Any]) -> Changes:
-    if isinstance(settings, Mapping):
-        return list(settings.items())
-    return [config.parse_setting(text) for text in settings]
 
 
 def _components(asked: Sequence[Spec], run: Run | None, changes: Changes) -> dict[str, Metric]:

@@ -1,6 +1,7 @@
 """What --dry-run looks at: all that a run refuses before its first step; nothing is written."""
 
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -8,16 +9,20 @@ from ganvas.errors import UsageError
 
 if TYPE_CHECKING:
     from ganvas.config import Run
-    from ganvas.pixels import Shape
+    from ganvas.pixels import ImageSet
 
 
 def check(
-    run: "Run", data_root: Path | None, outdir: Path | None, begin_with: str | Path | None = None
+    run: "Run",
+    data_root: Path | None,
+    outdir: Path | None,
+    begin_with: str | Path | None = None,
+    data: "ImageSet | None" = None,
 ) -> list[str]:
     """Remarks on a run that would begin, with the weights of another or without, a line each.
 
     Published data sets are not read, only their files are checked; what is missing would be
-    fetched, and is a remark.
+    fetched, and is a remark. `data` are the training images, if they have been loaded already.
 
     Raises:
         UsageError, RunError: it would not begin.
@@ -25,14 +30,24 @@ def check(
     import torch
 
     from ganvas import config
+    from ganvas.data.prepare import load_images
     from ganvas.protocols import build_discriminator, build_generator, takes_labels
     from ganvas.training.compute.device import device_of
     from ganvas.training.compute.graph import check_device
+    from ganvas.training.plan import make_plan
     from ganvas.training.session import check_last_batch
     from ganvas.training.starting import source_of
+    from ganvas.verbs.show import size_of_data
+
+    @cache
+    def images() -> "ImageSet":
+        return data or load_images(run.data, run.preprocess, "train", data_root)
 
     check_device(run, device_of(run.train.device))
-    num_images, shape, num_classes = _data(run, data_root)
+    if run.data.known is None or takes_labels(run.model):
+        num_images, shape, num_classes = len(images()), images().shape, images().num_classes
+    else:
+        (num_images, shape), num_classes = size_of_data(run, data_root), 0
     lengths = config.Lengths.of(run, num_images)
     told = num_classes if takes_labels(run.model) else 0
     with torch.device("meta"):  # shapes only
@@ -41,35 +56,14 @@ def check(
             build_discriminator(run.model, shape, told),
         )
     check_last_batch(run, lengths, nets)
-    _check_evaluation(run, data_root)
+    missing = list(_missing(run, data_root))
+    if run.evaluate.metrics and run.evaluate != config.Evaluate() and not missing:
+        make_plan(run, images(), data_root, learn=False)  # which trains no net
     if outdir is not None:
         _check_outdir(outdir)
     if begin_with is not None:
         source_of(begin_with, run.model)
-    return [*_missing(run, data_root), *config.ignored(run)]
-
-
-def _data(run: "Run", root: Path | None) -> "tuple[int, Shape, int]":
-    """Training images, their shape, and their classes where the model takes labels."""
-    from ganvas.data.prepare import load_images
-    from ganvas.protocols import takes_labels
-    from ganvas.verbs.show import size_of_data
-
-    if not takes_labels(run.model):
-        return *size_of_data(run, root), 0
-    images = load_images(run.data, run.preprocess, "train", root)
-    return len(images), images.shape, images.num_classes
-
-
-def _check_evaluation(run: "Run", root: Path | None) -> None:
-    """Whether what is to be measured can be; but a net that would be trained first is not."""
-    from ganvas.config import Evaluate
-    from ganvas.data.prepare import load_images
-    from ganvas.training.plan import make_plan
-
-    asked = run.evaluate.metrics and run.evaluate != Evaluate()
-    if asked and not list(_missing(run, root)):
-        make_plan(run, load_images(run.data, run.preprocess, "train", root), root, learn=False)
+    return [*missing, *config.ignored(run)]
 
 
 def _check_outdir(outdir: Path) -> None:

@@ -302,25 +302,24 @@ def dry_run(
     Raises:
         UsageError, RunError: whatever `train` would say before its first step.
     """
+    from ganvas.data.prepare import prepared
     from ganvas.verbs.checking import check
 
     root = Path(data_root) if data_root else None
-    run = resolve(recipe, data_root=root, **options)
+    run, _, raw = _resolved(recipe, options, root, fetch=False)
     if (resume := options.get("resume")) is not None:
         run = _resumed(run, *_resumable(Path(resume)), outdir)
         outdir = None
         refuse_start(begin_with)
-    return run, check(run, root, Path(outdir) if outdir else None, begin_with)
+    data = None if raw is None else prepared(raw, run.preprocess)
+    return run, check(run, root, Path(outdir) if outdir else None, begin_with, data)
 
 
 def _changes(options: Options) -> Iterator[tuple[str, Any]]:
     """The settings that options stand for, with their values; UsageError if one is given twice."""
     from ganvas import config
 
-    settings = options.get("settings") or ()
-    pairs = (
-        settings.items() if isinstance(settings, Mapping) else map(config.parse_setting, settings)
-    )
+    pairs = config.as_pairs(options.get("settings") or ())
     given = [
         (_flag(name), mark.settings, f"{value} {mark.unit}" if mark.unit else value)
         for name, value in options.items()
