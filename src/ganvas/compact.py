@@ -7,10 +7,15 @@ stay as they are. A file says in its metadata, under `FORM`, how it is packed.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Final, Literal, get_args
 
 import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import load_file
 from torch import Tensor, nn
+
+from ganvas.errors import UsageError, first_line
 
 Form = Literal["int8", "float16"]
 FORMS: Final[tuple[str, ...]] = get_args(Form)
@@ -74,6 +79,44 @@ def shapes(found: Mapping[str, Sequence[int]], form: str | None) -> dict[str, li
         if len(scale) != len(whole) or scale != sides:
             raise ValueError(f"{name} has shape {scale}, which does not fit {whole}")
     return {name: list(shape) for name, shape in found.items() if not _is_scale(name, found)}
+
+
+def load_into(net: nn.Module, path: Path) -> int:
+    """Give a net the weights of a file, however they are packed; the images it was shown.
+
+    Sizes are checked before the weights are read.
+
+    Raises:
+        UsageError: the file is damaged, or of another net.
+    """
+    expected = {key: list(value.shape) for key, value in net.state_dict().items()}
+    types = {key: value.dtype for key, value in net.state_dict().items()}
+    try:
+        with safe_open(path, "pt") as file:
+            found = {key: file.get_slice(key).get_shape() for key in file.keys()}
+            metadata = file.metadata() or {}
+        form, images_seen = metadata.get(FORM), metadata.get("images_seen", "0")
+        found = shapes(found, form)
+        if found != expected:
+            key = min(k for k in expected | found if expected.get(k) != found.get(k))
+            raise UsageError(
+                f"'{path}' does not fit its config.json: {key} has shape "
+                f"{found.get(key, 'none')}, expected {expected.get(key, 'none')}"
+            )
+        weights = unpack(load_file(path), form)
+        if wrong := [key for key in weights if weights[key].dtype != types[key]]:
+            raise UsageError(
+                f"'{path}' does not fit its config.json: {wrong[0]} is of type "
+                f"{weights[wrong[0]].dtype}, expected {types[wrong[0]]}"
+            )
+        if wrong := [key for key in weights if not weights[key].isfinite().all()]:
+            raise UsageError(f"'{path}' is damaged: {wrong[0]} holds NaN or infinite values")
+        net.load_state_dict(weights, assign=True)
+    except UsageError:
+        raise
+    except (OSError, SafetensorError, RuntimeError, ValueError) as error:
+        raise UsageError(f"'{path}' is damaged: {first_line(error)}") from None
+    return int(images_seen) if images_seen.isdecimal() else 0
 
 
 def _is_packed(value: Tensor) -> bool:

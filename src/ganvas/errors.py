@@ -16,6 +16,11 @@ class RunError(RuntimeError):
     """The input was fine and the run failed: the disk is full, a loss is NaN. Exit code 1."""
 
 
+def first_line(error: Exception) -> str:
+    """What an error of a library says, without what is only of use to those who wrote that."""
+    return printable((str(error).strip() or type(error).__name__).partition("\n")[0])
+
+
 def printable(text: str) -> str:
     r"""The text with escapes for all that is no plain character: "\x1b", "\n", "\xff" for a byte.
 

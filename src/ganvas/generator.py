@@ -15,8 +15,7 @@ from typing import Any, Final
 
 import numpy as np
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import load_file, save
+from safetensors.torch import save
 from torch import Tensor, nn
 
 from ganvas import card, compact, config, pretrained
@@ -34,7 +33,7 @@ from ganvas.drawing import (
     truncated,
     with_standing_statistics,
 )
-from ganvas.errors import UsageError, printable
+from ganvas.errors import UsageError, first_line, printable
 from ganvas.files import is_utf8, write_file, writing
 from ganvas.models.fast.switch import use_fast
 from ganvas.models.layers import ClassEmbedding
@@ -78,16 +77,37 @@ class Generator:
         """Classes that can be asked for."""
         return len(self.classes)
 
+    @property
+    def named_classes(self) -> Classes:
+        """Those that can be asked for, with the number of training images of each."""
+        return Classes(self.classes, self.class_counts)
+
     def batches(
         self, num: int, seed: int = 0, labels: Labels = None, truncation: float = 1.0
     ) -> Iterator[Pixels]:
         """`num` images as uint8 arrays of at most GROUP, shape (n, C, H, W)."""
+        for start, group in zip(
+            range(0, num, GROUP), self._groups(num, seed, labels, truncation), strict=True
+        ):
+            yield self(group.z, group.labels)[: num - start]
+
+    def latents(
+        self, num: int, seed: int = 0, labels: Labels = None, truncation: float = 1.0
+    ) -> Latents:
+        """What `sample` draws its images from; raises as it does."""
+        self._check_num(num)
+        groups = list(self._groups(num, seed, labels, truncation))
+        classes = [group.labels for group in groups if group.labels is not None]
+        z = torch.cat([group.z for group in groups])[:num]
+        return Latents(z, torch.cat(classes) if classes else None)
+
+    def _groups(self, num: int, seed: int, labels: Labels, truncation: float) -> Iterator[Latents]:
+        """GROUP latents at a time, also at the end, and the classes of those that are wanted."""
         classes = self._labels(num, seed, labels)
         rng = torch.Generator().manual_seed(stream(seed, "sample"))
         for start in range(0, num, GROUP):
             some = None if classes is None else classes[start : start + GROUP]
-            z = truncated(self.latent, self.latent.sample(GROUP, rng), truncation)
-            yield self(z, some)[: num - start]
+            yield Latents(truncated(self.latent, self.latent.sample(GROUP, rng), truncation), some)
 
     def sample(
         self, num: int = 25, seed: int = 0, labels: Labels = None, truncation: float = 1.0
@@ -124,8 +144,7 @@ class Generator:
     def _labels(self, num: int, seed: int, labels: Labels) -> Tensor | None:
         if labels is None:
             rng = torch.Generator().manual_seed(stream(seed, "classes"))
-            known = Classes(self.classes, self.class_counts)
-            return random_classes(num, known, rng) if len(known) else None
+            return random_classes(num, self.named_classes, rng) if self.classes else None
         if isinstance(labels, str | int | np.integer):
             return torch.full((num,), chosen(labels, self.classes, "labels")[0])
         if len(labels) != num:
@@ -176,7 +195,7 @@ class Generator:
         if classes:
             at = torch.tensor(classes).expand(stops)
         else:
-            at = random_classes(stops, Classes(self.classes, self.class_counts), rng)
+            at = random_classes(stops, self.named_classes, rng)
         return nn.functional.one_hot(at, len(self.classes)).float()
 
     def __call__(self, z: Tensor, labels: Tensor | None = None) -> Pixels:
@@ -313,8 +332,8 @@ def load(what: str | Path) -> Generator:
     except KeyError as error:
         raise UsageError(f"'{folder / _CONFIG}' is damaged: it lacks {error}") from None
     except (OSError, ValueError, TypeError, AttributeError, RuntimeError, MemoryError) as error:
-        raise UsageError(f"'{folder / _CONFIG}' is damaged: {_first_line(error)}") from None
-    images_seen = _read_weights(net, folder / WEIGHTS)
+        raise UsageError(f"'{folder / _CONFIG}' is damaged: {first_line(error)}") from None
+    images_seen = compact.load_into(net, folder / WEIGHTS)
     net.eval().requires_grad_(False)
     use_fast(net, True)
     known = classes.names, classes.counts
@@ -347,11 +366,6 @@ def _classes(settings: dict[str, Any]) -> Classes:
     return Classes(numbered((), num))
 
 
-def _first_line(error: Exception) -> str:
-    """What an error says, without what is only of use to those who wrote torch."""
-    return printable(str(error).partition("\n")[0])
-
-
 def _try(generator: Generator, folder: Path) -> None:
     """UsageError if the generator cannot make an image."""
     try:
@@ -360,37 +374,6 @@ def _try(generator: Generator, folder: Path) -> None:
         with torch.no_grad():
             images = generate(generator.net, Latents(z, labels))
     except Exception as error:  # whatever a net raises on settings that it was not made for
-        raise UsageError(f"'{folder}' cannot make an image: {_first_line(error)}") from None
+        raise UsageError(f"'{folder}' cannot make an image: {first_line(error)}") from None
     if not images.isfinite().all():
         raise UsageError(f"'{folder}' makes images of values that are not finite; it is damaged")
-
-
-def _read_weights(net: nn.Module, path: Path) -> int:
-    expected = {key: list(value.shape) for key, value in net.state_dict().items()}
-    types = {key: value.dtype for key, value in net.state_dict().items()}
-    try:
-        with safe_open(path, "pt") as file:
-            found = {key: file.get_slice(key).get_shape() for key in file.keys()}
-            metadata = file.metadata() or {}
-        form, images_seen = metadata.get(compact.FORM), metadata.get("images_seen", "0")
-        found = compact.shapes(found, form)
-        if found != expected:
-            key = min(k for k in expected | found if expected.get(k) != found.get(k))
-            raise UsageError(
-                f"'{path}' does not fit its config.json: {key} has shape "
-                f"{found.get(key, 'none')}, expected {expected.get(key, 'none')}"
-            )
-        weights = compact.unpack(load_file(path), form)
-        if wrong := [key for key in weights if weights[key].dtype != types[key]]:
-            raise UsageError(
-                f"'{path}' does not fit its config.json: {wrong[0]} is of type "
-                f"{weights[wrong[0]].dtype}, expected {types[wrong[0]]}"
-            )
-        if wrong := [key for key in weights if not weights[key].isfinite().all()]:
-            raise UsageError(f"'{path}' is damaged: {wrong[0]} holds NaN or infinite values")
-        net.load_state_dict(weights, assign=True)
-    except UsageError:
-        raise
-    except (OSError, SafetensorError, RuntimeError, ValueError) as error:
-        raise UsageError(f"'{path}' is damaged: {_first_line(error)}") from None
-    return int(images_seen) if images_seen.isdecimal() else 0

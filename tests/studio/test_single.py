@@ -59,7 +59,9 @@ def test_it_holds_the_runs_data(page: str, tiny_run: Path) -> None:
 
 def test_what_a_run_says_cannot_end_its_script(make_run: Callable[..., Path]) -> None:
     evil = "</script><script>alert(1)</script>"
-    run = make_run("a", log=[{"step": 1, evil: 1}], watchdog=[{"step": 1, "message": evil}])
+    run = make_run(
+        "a", log=[{"step": 1, evil: 1}], watchdog=[{"step": 1, "fault": "worse", "message": evil}]
+    )
     page = page_of(RunFolder(run))
     assert evil not in page
     assert data_of(page)["run"]["alarms"][0]["message"] == evil

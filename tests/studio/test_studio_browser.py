@@ -28,19 +28,6 @@ EVIL = "<img src=x onerror=alert(1)>"
 
 
 @pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    from playwright.sync_api import sync_playwright  # here: other tests do without
-
-    path = os.environ.get("CHROMIUM", "/usr/bin/chromium")
-    with sync_playwright() as started:
-        found = started.chromium.launch(
-            executable_path=path, args=["--no-sandbox", "--disable-gpu"]
-        )
-        yield found
-        found.close()
-
-
-@pytest.fixture(scope="module")
 def folder(
     tmp_path_factory: pytest.TempPathFactory,
     tiny_run: Path,
@@ -57,7 +44,7 @@ def folder(
     config = (evil / "config.toml").read_text()
     (evil / "config.toml").write_text(re.sub(r'recipe = ".*"', f'recipe = "{EVIL}"', config))
     (evil / "status.json").write_text(f'{{"state": "failed", "reason": "{EVIL}", "step": 1}}')
-    (evil / "watchdog.jsonl").write_text(f'{{"step": 2, "message": "{EVIL}"}}\n')
+    (evil / "watchdog.jsonl").write_text(f'{{"step": 2, "fault": "worse", "message": "{EVIL}"}}\n')
     rows = [
         {"metric": "fd2k", "values": {"distance": 9 - i}, "step": sheet["step"], "images": i}
         | {"floor": {"distance": 1.5}}

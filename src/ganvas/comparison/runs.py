@@ -84,7 +84,7 @@ class RunRecord:
         """Whether the run came to its end: it says so, or its log has the length asked for."""
         if self.status:
             return self.status.state == "finished"
-        done, whole, _ = self._progress
+        done, whole, _ = self.progress
         return bool(whole) and done >= whole
 
     def outgrew(self, images: float | None) -> bool:
@@ -95,7 +95,7 @@ class RunRecord:
     @property
     def state(self) -> str:
         """'finished', 'killed at 3 of 10 epochs', and of older versions 'at 3 of 10 epochs'."""
-        done, whole, unit = self._progress
+        done, whole, unit = self.progress
         word = self.status.state if self.status else ""
         if self.finished:
             return "finished"
@@ -106,7 +106,7 @@ class RunRecord:
         return f"{word} at {number_text(done)} of {number_text(whole)} {unit}".strip()
 
     @property
-    def _progress(self) -> tuple[float, float, str]:
+    def progress(self) -> tuple[float, float, str]:
         """How far the log goes, the length that was asked for, and the unit of both."""
         try:
             length = Length.parse(self.settings.get("train.length"))

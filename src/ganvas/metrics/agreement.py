@@ -10,7 +10,7 @@ from pydantic.dataclasses import dataclass
 
 from ganvas.errors import UsageError
 from ganvas.metrics.by_class import shares
-from ganvas.metrics.inputs import Better, labels, probabilities
+from ganvas.metrics.inputs import Better, labels, probabilities, same_classes
 from ganvas.metrics.metric import Measured, Metric, Need, StandIns, Views
 from ganvas.registry import CHECKED, METRICS
 
@@ -54,10 +54,6 @@ class Agreement(Metric):
     def compare(self, statistics: Known, fakes: Views) -> Measured:
         given = probabilities(fakes.probabilities, "fake probabilities")
         wanted = labels(fakes.labels, len(given), "fake labels")
-        if given.shape[1] != statistics.num:
-            raise UsageError(
-                f"fake probabilities: found {given.shape[1]} classes, {statistics.num} for real "
-                "images; take both from the same classifier"
-            )
+        same_classes(given, statistics.num)
         right = given.argmax(axis=1) == wanted
         return shares(right, wanted, statistics.names, statistics.num, "agreement")

@@ -14,7 +14,7 @@ from pydantic.dataclasses import dataclass
 
 from ganvas.config import Positive, Probability
 from ganvas.errors import UsageError
-from ganvas.metrics.inputs import Better, Floats, probabilities
+from ganvas.metrics.inputs import Better, Floats, probabilities, same_classes
 from ganvas.metrics.interval import around, quantile_of_t, standard_error
 from ganvas.metrics.metric import Measured, Metric, Need, Views
 from ganvas.registry import CHECKED, METRICS
@@ -104,11 +104,7 @@ class ScoreAndShares(Metric):
         ]
 
     def _shares(self, real: RealClasses, given: Floats) -> dict[str, float]:
-        if given.shape[1] != len(real.shares):
-            raise UsageError(
-                f"fake probabilities: found {given.shape[1]} classes, {len(real.shares)} for real "
-                "images; take both from the same classifier"
-            )
+        same_classes(given, len(real.shares))
         counts = self._counts(given)
         num = counts.sum()
         needed = np.maximum(self.least * real.shares, 2 * real.mistaken) * num

@@ -122,6 +122,15 @@ def probabilities(values: Values | None, what: str, at_least: int = 1) -> Floats
     return array
 
 
+def same_classes(given: Floats, num_classes: int) -> None:
+    """UsageError if probabilities of fakes are not of as many classes as those of real images."""
+    if given.shape[1] != num_classes:
+        raise UsageError(
+            f"fake probabilities: found {given.shape[1]} classes, {num_classes} for real images; "
+            "take both from the same classifier"
+        )
+
+
 def unit_pixels(values: Values | None, what: str, at_least: int = 1) -> Floats:
     """Images as rows of pixels in [0, 1]: uint8 divided by 255, floats as they are.
 

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from ganvas.errors import RunError, UsageError, printable
+from ganvas.errors import RunError, UsageError, first_line, printable
 
 PREFIX: Final = "hf:"
 READ: Final = ("config.json", "model.safetensors", "README.md")
@@ -124,16 +124,12 @@ def _in_words(what: str) -> Iterator[None]:
         status = getattr(error.response, "status_code", None)
         if status in (401, 403):
             raise UsageError(f"{what}: the hub says that your token may not do that") from error
-        raise RunError(f"{what}: the hub answers {status}: {_first_line(error)}") from error
+        raise RunError(f"{what}: the hub answers {status}: {first_line(error)}") from error
     except (OSError, ValueError, RuntimeError) as error:
-        raise RunError(f"{what}: the hub cannot be reached: {_first_line(error)}") from error
+        raise RunError(f"{what}: the hub cannot be reached: {first_line(error)}") from error
     except Exception as error:
         # what a transport raises has no base class that all versions of the library share
         if type(error).__module__.partition(".")[0] in ("httpx", "httpx2", "requests"):
-            line = f"{what}: the hub cannot be reached: {_first_line(error)}"
+            line = f"{what}: the hub cannot be reached: {first_line(error)}"
             raise RunError(line) from error
         raise
-
-
-def _first_line(error: Exception) -> str:
-    return printable((str(error).strip() or type(error).__name__).partition("\n")[0])

@@ -6,12 +6,15 @@ import contextlib
 import json
 import math
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
 from starlette.requests import Request
 from starlette.responses import Response
 
 from ganvas.errors import UsageError, printable
+
+LONGEST: Final[dict[type[float], int]] = {int: 20, float: 30}
+"""Characters of a text that is read as a number."""
 
 
 class Json(Response):
@@ -40,10 +43,7 @@ def finite(value: Any) -> Any:
 
 def whole(given: Mapping[str, Any], name: str, default: int, low: int, high: int) -> int:
     """A whole number; UsageError if it is none, or out of range."""
-    value = given.get(name, default)
-    if isinstance(value, str) and value.isascii() and len(value) <= 20:
-        with contextlib.suppress(ValueError):
-            value = int(value)
+    value = _read(given, name, default, int)
     if type(value) is not int or not low <= value <= high:
         raise UsageError(
             f"{name}: found {shown(value)}; allowed: a whole number from {low:,} to {high:,}"
@@ -53,15 +53,21 @@ def whole(given: Mapping[str, Any], name: str, default: int, low: int, high: int
 
 def decimal(given: Mapping[str, Any], name: str, default: float, low: float, high: float) -> float:
     """A number; UsageError if it is none, or out of range."""
-    value = given.get(name, default)
-    if isinstance(value, str) and value.isascii() and len(value) <= 30:
-        with contextlib.suppress(ValueError):
-            value = float(value)
+    value = _read(given, name, default, float)
     if isinstance(value, bool) or not isinstance(value, int | float) or not low <= value <= high:
         raise UsageError(
             f"{name}: found {shown(value)}; allowed: a number from {low:g} to {high:g}"
         )
     return float(value)
+
+
+def _read(given: Mapping[str, Any], name: str, default: float, kind: type[float]) -> Any:
+    """What was given: a number where a text is one, otherwise as it came."""
+    value = given.get(name, default)
+    if isinstance(value, str) and value.isascii() and len(value) <= LONGEST[kind]:
+        with contextlib.suppress(ValueError):
+            return kind(value)
+    return value
 
 
 def vectors(given: Mapping[str, Any], dims: int, most: int) -> list[list[float]]:

@@ -18,24 +18,16 @@ from torch import Tensor
 
 from ganvas import config
 from ganvas.batch import Latents
-from ganvas.classes import Classes, chosen
+from ganvas.classes import chosen
 from ganvas.data.download import find
 from ganvas.data.prepare import load_images
 from ganvas.data.sources import SOURCES
-from ganvas.drawing import (
-    GROUP,
-    draw,
-    random_classes,
-    round_trip,
-    truncated,
-    with_standing_statistics,
-)
-from ganvas.errors import RunError, UsageError
+from ganvas.drawing import draw, round_trip, with_standing_statistics
+from ganvas.errors import RunError, UsageError, first_line
 from ganvas.generator import Generator, load
 from ganvas.models.fast.switch import use_fast
 from ganvas.pixels import ImageSet, Pixels
 from ganvas.registry import DATASETS, UnknownComponent
-from ganvas.seeds import stream
 
 KEPT: Final = 6
 """Generators that are held in memory."""
@@ -134,13 +126,9 @@ class Playroom:
     ) -> dict[str, list[Any] | None]:
         """The latents of those images, and the classes that are drawn where none is asked for."""
         generator = self.generator(source)
-        rng = torch.Generator().manual_seed(stream(seed, "sample"))
-        groups = [generator.latent.sample(GROUP, rng) for _ in range(-(-num // GROUP))]
-        z = truncated(generator.latent, torch.cat(groups)[:num], truncation)
-        known = Classes(generator.classes, generator.class_counts)
-        rng = torch.Generator().manual_seed(stream(seed, "classes"))
-        labels = random_classes(num, known, rng).tolist() if len(known) else None
-        return {"z": z.tolist(), "classes": labels}
+        found = generator.latents(num, seed, truncation=truncation)
+        labels = None if found.labels is None else found.labels.tolist()
+        return {"z": found.z.tolist(), "classes": labels}
 
     def draw(self, source: Source, z: list[list[float]], labels: Sequence[int] | None) -> Pixels:
         """Images of latents, uint8 (n, C, H, W)."""
@@ -217,15 +205,13 @@ def _of_checkpoint(generator: Generator, source: Source) -> Generator:
                 raise UsageError(f"checkpoint '{path.parent.name}' does not fit its generator")
             weights = {key: file.get_tensor(prefix + key) for key in expected}
     except (OSError, SafetensorError, RuntimeError) as error:
-        first = str(error).partition("\n")[0]
-        raise UsageError(f"checkpoint '{path.parent.name}' cannot be read: {first}") from None
+        why = first_line(error)
+        raise UsageError(f"checkpoint '{path.parent.name}' cannot be read: {why}") from None
     if any(not value.isfinite().all() for value in weights.values()):
         raise UsageError(f"checkpoint '{path.parent.name}' holds NaN or infinite values")
     net.load_state_dict({key: value.to(expected[key].dtype) for key, value in weights.items()})
     if generator.model.sample_mode == "batch":
-        net = with_standing_statistics(
-            net, generator.latent, classes=Classes(generator.classes, generator.class_counts)
-        )
+        net = with_standing_statistics(net, generator.latent, classes=generator.named_classes)
         net.eval().requires_grad_(False)
         use_fast(net, True)
     return replace(generator, net=net, images_seen=0)

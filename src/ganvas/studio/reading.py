@@ -14,7 +14,7 @@ from ganvas import card, config
 from ganvas.comparison.runs import RunRecord, plain
 from ganvas.config import Length
 from ganvas.errors import UsageError, printable
-from ganvas.rundir import RunFolder, number, read_lines, tail
+from ganvas.rundir import RunFolder, number, tail
 from ganvas.rundir.lines import newest
 
 LONGEST: Final = 20_000
@@ -60,7 +60,7 @@ def summary(folder: RunFolder) -> dict[str, Any]:
         "metric": _decisive(record),
         "sheets": len(sheets),
         "sheet": max(sheets, default=None),
-        "alarms": len(read_lines(folder.path / "watchdog.jsonl")),
+        "alarms": len(folder.read_watchdog()),
     }
 
 
@@ -105,17 +105,10 @@ def _progress(record: RunRecord, step: int, total: int | None) -> float | None:
     """From 0 to 1."""
     if record.finished:
         return 1.0
-    length = _length(record)
-    done = {
-        "epochs": record.last("epoch"),
-        "images": record.last("images"),
-        "minutes": (record.last("seconds") or 0.0) / 60,
-    }
-    if length and length.unit == "minutes":
-        return min(1.0, (done["minutes"] or 0.0) / length.amount)
-    if total:
+    done, whole, unit = record.progress
+    if total and unit != "minutes":
         return min(1.0, step / total)
-    return min(1.0, (done[length.unit] or 0.0) / length.amount) if length else None
+    return min(1.0, done / whole) if whole else None
 
 
 def _time_left(record: RunRecord, rate: float | None, step: int, total: int | None) -> float | None:
@@ -181,7 +174,7 @@ def detail(folder: RunFolder) -> dict[str, Any]:
         "checkpoints": [folder.step_of(path) for path in folder.checkpoints()],
         "generators": generators(folder),
         "metrics": metrics(folder),
-        "alarms": [plain(line) for line in read_lines(folder.path / "watchdog.jsonl")],
+        "alarms": [plain(line) for line in folder.read_watchdog()],
         "settings": settings(folder),
         "environment": [[key, value] for key, value in config.leaves(environment)],
         "files": files(folder),

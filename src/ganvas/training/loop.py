@@ -114,10 +114,10 @@ def fit(
     with tuned_process(device), own_randomness(device):
         try:
             opened = partial(open_session, run, folder, reporter, device, data_root)
-            session, used = opened(resume, checkpoint, data, begin_with), None
+            session = opened(resume, checkpoint, data, begin_with)
+            used = _used(session)
             while True:
-                ending, used = _ending(session, hooks, begun, used)
-                came_to = _sitting(session, ending, reporter, hooks)
+                came_to = _sitting(session, _ending(session, hooks, begun, used), reporter, hooks)
                 if isinstance(came_to, Trained):
                     return came_to
                 go_back(folder, came_to.step, session.lengths.images_at(came_to.step))
@@ -248,26 +248,24 @@ def _failure(alarms: Sequence[Alarm], folder: RunFolder) -> RunError:
     return RunError(f"stopped: {seen} (last good checkpoint: {good[-1] if good else 'none yet'})")
 
 
-def _ending(
-    session: Session, hooks: Hooks, begun: float, used: float | None
-) -> tuple[Ending, float]:
-    """Where the run ends, and the seconds that it had used before `begun`, if they are not known.
+def _used(session: Session) -> float:
+    """The seconds that earlier sittings of a run took."""
+    state = session.state
+    return state.seconds + state.evaluation_seconds - session.monitor.plan.seconds  # made just now
 
-    What was trained and given up counts as well.
-    """
-    state, plan = session.state, session.monitor.plan
-    if used is None:
-        used = state.seconds + state.evaluation_seconds - plan.seconds  # which lie after `begun`
-    ending = Ending(
+
+def _ending(session: Session, hooks: Hooks, begun: float, used: float) -> Ending:
+    """Where the run ends that had `used` so many seconds before `begun`; what is trained and given
+    up counts as well."""
+    return Ending(
         session.run.train.length,
         session.lengths,
-        state,
+        session.state,
         begun,
         clock=hooks.clock,
         used=used,
-        longest=plan.cost,
+        longest=session.monitor.plan.cost,
     )
-    return ending, used
 
 
 def _in_words(run: Run, error: BaseException) -> BaseException:

@@ -178,13 +178,17 @@ class Monitor:
             except UsageError as error:
                 reporter.warn(f"{task.blank.metric} not measured at step {step:,}: {error}")
                 continue
-            row = replace(task.blank, values=measured.values, intervals=measured.intervals)
             row = replace(
-                row,
+                task.blank,
+                values=measured.values,
+                intervals=measured.intervals,
                 remark=measured.remark,
                 fakes_sha256=fingerprint(fakes.images[: task.reference.num]),
+                recipe=generator.recipe,
+                images=images,
+                step=step,
             )
-            rows.append(replace(row, recipe=generator.recipe, images=images, step=step))
+            rows.append(row)
         return rows
 
     def _drawn(self, generator: Generator, num: int, seed: int) -> ImageSet:

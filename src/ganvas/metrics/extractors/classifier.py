@@ -136,21 +136,10 @@ def _trained(train: ImageSet, test: ImageSet | None, watch: Watch) -> Extractor:
     def teach() -> tuple[dict[str, Any], bytes]:
         known = taught.lesson(train, test is not None, SHOWN)
         assert known.labels is not None and others.labels is not None
-        net = classifier_net.fit(
-            known.images,
-            known.labels,
-            train.num_classes,
-            images_shown=taught.shown(len(known), SHOWN),
-            training=taught.TRAINING,
-            watch=watch,
-        )
-        content = classifier_net.to_bytes(net)
-        card: dict[str, Any] = {
-            "shape": known.shape,
+        card, content = taught.learnt(known.images, known.labels, train.num_classes, SHOWN, watch)
+        card |= {
             "classes": list(map(str, range(train.num_classes))),
             "widths": taught.TRAINING.widths,
-            "sha256": cache.sha256(content),
-            "num_train": len(known),
             "num_test": min(TESTED, len(others)),
             "accuracy": None,
         }

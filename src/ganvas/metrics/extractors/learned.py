@@ -67,22 +67,9 @@ class LearnedFeatures:
         def teach() -> tuple[dict[str, Any], bytes]:
             images = taught.lesson(train, test is not None, SHOWN).images
             kinds = clustered(images)
-            net = classifier_net.fit(
-                images,
-                kinds,
-                int(kinds.max()) + 1,
-                images_shown=taught.shown(len(images), SHOWN),
-                training=taught.TRAINING,
-                watch=watch,
-            )
-            content = classifier_net.to_bytes(net)
-            card = {
-                "shape": images.shape[1:],
-                "clusters": int(kinds.max()) + 1,
-                "sha256": cache.sha256(content),
-                "num_train": len(images),
-            }
-            return card, content
+            num = int(kinds.max()) + 1
+            card, content = taught.learnt(images, kinds, num, SHOWN, watch)
+            return card | {"clusters": num}, content
 
         key = (
             fingerprint(train.images),

@@ -7,12 +7,14 @@ from collections.abc import Callable
 from typing import Any, Final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ganvas.metrics import cache
+from ganvas.metrics.extractors import classifier_net
 from ganvas.metrics.extractors.classifier_net import SMALLEST, ClassifierTraining
-from ganvas.metrics.extractors.extractor import in_shape
+from ganvas.metrics.extractors.extractor import Watch, in_shape
 from ganvas.metrics.extractors.spared import spared
-from ganvas.pixels import ImageSet, Shape
+from ganvas.pixels import ImageSet, Pixels, Shape
 from ganvas.seeds import stream
 
 SIDE: Final = 32
@@ -31,11 +33,6 @@ def shape_for(shape: Shape) -> Shape:
     return channels, height, width
 
 
-def shown(num: int, most: int) -> int:
-    """Images shown to a net that learns from `num`."""
-    return min(most, PASSES * num)
-
-
 def lesson(train: ImageSet, has_test: bool, most: int) -> ImageSet:
     """Up to `most` training images for a net to learn from, none of them spared."""
     rows = np.flatnonzero(~spared(len(train), has_test))
@@ -43,6 +40,27 @@ def lesson(train: ImageSet, has_test: bool, most: int) -> ImageSet:
     rows = rows[order[:most]]
     images = in_shape(train.images[rows], shape_for(train.shape))
     return ImageSet(images, None if train.labels is None else train.labels[rows], train.classes)
+
+
+def learnt(
+    images: Pixels, labels: NDArray[np.int64], num_classes: int, most: int, watch: Watch
+) -> tuple[dict[str, Any], bytes]:
+    """A card and weights of a net that was shown up to `most` images of a lesson."""
+    net = classifier_net.fit(
+        images,
+        labels,
+        num_classes,
+        images_shown=min(most, PASSES * len(images)),
+        training=TRAINING,
+        watch=watch,
+    )
+    content = classifier_net.to_bytes(net)
+    card = {
+        "shape": images.shape[1:],
+        "sha256": cache.sha256(content),
+        "num_train": len(images),
+    }
+    return card, content
 
 
 def kept(
