@@ -19,6 +19,8 @@ import threading
 import time
 from pathlib import Path
 
+from studio_server import studio
+
 CLIENTS = 20
 SECONDS = 15.0
 
@@ -108,24 +110,17 @@ def main() -> None:
             [sys.executable, "-m", "ganvas", *train, *often, *unmeasured],
             stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
         )  # fmt: skip
-        serving = subprocess.Popen(
-            [sys.executable, "-m", "ganvas", "studio", str(runs), "--no-browser"],
-            stdout=subprocess.PIPE, text=True, env=os.environ | {"PYTHONUNBUFFERED": "1"},
-        )  # fmt: skip
         try:
-            assert serving.stdout
-            address = [serving.stdout.readline() for _ in range(2)][1].strip()
-            _, _, host, token, _ = address.split("/")
-            port = int(host.rpartition(":")[2])
-            log = runs / "a/log.jsonl"
-            while newest(log)[0] == 0:
-                time.sleep(0.5)
-            time.sleep(10)  # until it runs evenly
-            measure(log, port, token, serving.pid, given.rounds, given.seconds)
+            with studio(runs) as server:
+                log = runs / "a/log.jsonl"
+                while newest(log)[0] == 0:
+                    time.sleep(0.5)
+                time.sleep(10)  # until it runs evenly
+                seconds = given.seconds
+                measure(log, server.port, server.token, server.pid, given.rounds, seconds)
         finally:
-            for process in (training, serving):
-                process.terminate()
-                process.wait(60)
+            training.terminate()
+            training.wait(60)
 
 
 def measure(log: Path, port: int, token: str, pid: int, rounds: int, seconds: float) -> None:

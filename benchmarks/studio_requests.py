@@ -10,7 +10,6 @@ from __future__ import annotations
 import contextlib
 import itertools
 import json
-import os
 import socket
 import subprocess
 import sys
@@ -19,6 +18,8 @@ from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import quote
+
+from studio_server import studio
 
 SECRET = "nobody-may-read-this"
 RUN = "run"
@@ -177,30 +178,17 @@ def main() -> None:
         (linked / "checkpoints").mkdir(parents=True)
         (linked / "config.toml").write_text("seed = 1\n")
         (linked / "log.jsonl").symlink_to(secret)
-        served = ("studio", str(runs), "--no-browser")
-        process = subprocess.Popen(
-            [sys.executable, "-m", "ganvas", *served],
-            stdout=subprocess.PIPE, text=True, env=os.environ | {"PYTHONUNBUFFERED": "1"},
-        )  # fmt: skip
-        try:
-            assert process.stdout
-            address = [process.stdout.readline() for _ in range(2)][1].strip()
-            _, _, host, token, _ = address.split("/")
-            port = int(host.rpartition(":")[2])
-            kinds: dict[str, Counter[str]] = {}
-            wrong = []
-            for kind, request in requests(token, host):
-                status, answer = asked(port, request)
+        kinds: dict[str, Counter[str]] = {}
+        wrong = []
+        with studio(runs) as server:
+            for kind, request in requests(server.token, server.host):
+                status, answer = asked(server.port, request)
                 kinds.setdefault(kind, Counter())[str(status or "hung up")] += 1
                 refused = status is None or status in REFUSED or status in HARMLESS.get(kind, ())
                 if not refused or SECRET.encode() in answer or b"Traceback" in answer:
                     wrong.append((kind, status, request[:160]))
-            alive, _ = asked(
-                port, f"GET /{token}/api/runs HTTP/1.0\r\nHost: {host}\r\n\r\n".encode()
-            )
-        finally:
-            process.terminate()
-            process.wait(10)
+            runs_of = f"GET /{server.token}/api/runs HTTP/1.0\r\nHost: {server.host}\r\n\r\n"
+            alive, _ = asked(server.port, runs_of.encode())
     total = sum(sum(of.values()) for of in kinds.values())
     print("| kind | requests | what came |\n|---|---|---|")
     for kind, of in kinds.items():

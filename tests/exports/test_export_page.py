@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import dataclasses
-import errno
 import json
 import re
 import shutil
@@ -182,13 +181,8 @@ def test_weights_that_are_not_finite_are_refused(tiny_run: Path, tmp_path: Path)
         ganvas.export(folder, to="page", output=tmp_path / "x.html")
 
 
-def test_a_full_disk_leaves_nothing(
-    tiny_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def full(*_: Any) -> None:
-        raise OSError(errno.ENOSPC, "No space left on device")
-
-    monkeypatch.setattr("ganvas.files.os.fsync", full)
+@pytest.mark.usefixtures("full_disk")
+def test_a_full_disk_leaves_nothing(tiny_run: Path, tmp_path: Path) -> None:
     with pytest.raises(RunError, match="the disk is full"):
         ganvas.export(tiny_run, to="page", output=tmp_path / "g.html")
     assert not list(tmp_path.iterdir())

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import errno
 import hashlib
 import json
 import sys
@@ -236,13 +235,8 @@ def test_a_wrong_option_is_one_line(options: Any, expected: str, tiny_run: Path)
         ganvas.export(tiny_run, **options)
 
 
-def test_a_full_disk_leaves_nothing(
-    tiny_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def full(*_: Any) -> None:
-        raise OSError(errno.ENOSPC, "No space left on device")
-
-    monkeypatch.setattr("ganvas.files.os.fsync", full)
+@pytest.mark.usefixtures("full_disk")
+def test_a_full_disk_leaves_nothing(tiny_run: Path, tmp_path: Path) -> None:
     with pytest.raises(RunError, match="the disk is full"):
         ganvas.export(tiny_run, to="onnx", output=tmp_path / "g.onnx")
     assert not list(tmp_path.iterdir())

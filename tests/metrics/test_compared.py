@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import platformdirs
 import pytest
 from PIL import Image
 
@@ -20,20 +19,14 @@ from ganvas.images import read_png
 from ganvas.metrics.rows import Row
 from ganvas.pixels import fingerprint
 
+pytestmark = pytest.mark.usefixtures("own_cache")
+
 NUM = 240
 
 
 def evaluate(what: Path, **options: Any) -> list[Row]:
     """In pixels, for which no net has to be trained."""
     return ganvas.evaluate(what, features="pixels", **options)
-
-
-@pytest.fixture(autouse=True, scope="module")
-def cache(tmp_path_factory: pytest.TempPathFactory) -> Any:
-    folder = tmp_path_factory.mktemp("cache")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(platformdirs, "user_cache_dir", lambda app: str(folder))
-        yield folder
 
 
 @pytest.fixture(scope="module")

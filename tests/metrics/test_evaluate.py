@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import platformdirs
 import pytest
 from sklearn.neighbors import KNeighborsClassifier
 
@@ -26,15 +25,9 @@ from ganvas.metrics.rows import Row
 from ganvas.pixels import ImageSet, fingerprint
 from ganvas.registry import METRICS
 
+pytestmark = pytest.mark.usefixtures("own_cache")
+
 MEASURES = METRICS.names()
-
-
-@pytest.fixture(autouse=True, scope="module")
-def cache(tmp_path_factory: pytest.TempPathFactory) -> Any:
-    folder = tmp_path_factory.mktemp("cache")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(platformdirs, "user_cache_dir", lambda app: str(folder))
-        yield folder
 
 
 @pytest.fixture(scope="module")
